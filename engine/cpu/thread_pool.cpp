@@ -1,0 +1,94 @@
+#include "engine/cpu/thread_pool.h"
+
+#include <algorithm>
+#include <exception>
+
+namespace engine {
+
+// One parallel_for. Lives on the caller's stack until every piece is done and no worker holds it.
+struct ThreadPool::Loop {
+  Loop(int64_t items, int64_t per_piece, const std::function<void(int64_t, int64_t)>& function)
+      : count(items), piece(per_piece), body(function) {}
+
+  int64_t count;
+  int64_t piece;
+  const std::function<void(int64_t, int64_t)>& body;
+  int64_t next = 0;     // first item not handed out
+  int running = 0;      // pieces being worked on
+  std::exception_ptr error;
+  std::condition_variable done;
+
+  bool exhausted() const { return next >= count; }
+
+  // Takes one piece and works on it with the lock released.
+  void run_piece(std::unique_lock<std::mutex>& lock) {
+    const int64_t begin = next;
+    const int64_t end = std::min(count, begin + piece);
+    next = end;
+    ++running;
+    lock.unlock();
+    std::exception_ptr thrown;
+    try {
+      body(begin, end);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    lock.lock();
+    if (thrown) {
+      error = thrown;
+      next = count;
+    }
+    --running;
+    if (exhausted() && running == 0) done.notify_all();
+  }
+};
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::parallel_for(int64_t count, int64_t grain,
+                              const std::function<void(int64_t, int64_t)>& body) {
+  if (count <= 0) return;
+  // Four pieces a thread even out uneven work without much hand-out cost.
+  const int64_t wanted = (count + 4 * threads() - 1) / (4 * threads());
+  const int64_t piece = std::max({grain, wanted, int64_t{1}});
+  if (workers_.empty() || piece >= count) {
+    body(0, count);
+    return;
+  }
+  Loop loop(count, piece, body);
+  std::unique_lock lock(mutex_);
+  loops_.push_back(&loop);
+  wake_.notify_all();
+  while (!loop.exhausted()) loop.run_piece(lock);
+  std::erase(loops_, &loop);
+  loop.done.wait(lock, [&] { return loop.running == 0; });
+  if (loop.error) std::rethrow_exception(loop.error);
+}
+
+void ThreadPool::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [&] { return stopping_ || !loops_.empty(); });
+    if (stopping_) return;
+    Loop* loop = loops_.front();
+    if (loop->exhausted()) {
+      loops_.erase(loops_.begin());
+    } else {
+      loop->run_piece(lock);
+    }
+  }
+}
+
+}  // namespace engine

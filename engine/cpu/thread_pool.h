@@ -1,0 +1,42 @@
+// ThreadPool: splits loops over CPU threads.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace engine {
+
+/// A fixed set of worker threads shared by all sessions of an engine. Thread-safe: loops started
+/// from several threads at once share the workers, and every caller works on its own loop too.
+class ThreadPool {
+ public:
+  /// `threads` counts the caller: 1 runs everything inline. 0 takes the hardware's count.
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Calls body(begin, end) over pieces of [0, count) of at least `grain` items each, and returns
+  /// when all are done. An exception out of a piece is rethrown here.
+  void parallel_for(int64_t count, int64_t grain,
+                    const std::function<void(int64_t begin, int64_t end)>& body);
+
+ private:
+  struct Loop;
+  void work();
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Loop*> loops_;  // loops that still have pieces to hand out
+  bool stopping_ = false;
+};
+
+}  // namespace engine

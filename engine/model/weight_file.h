@@ -1,0 +1,35 @@
+// Weight files in the safetensors format, read by mapping them and written for `engine init`.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "engine/tensor.h"
+
+namespace engine {
+
+/// Tensors by name. Immutable.
+class WeightFile {
+ public:
+  /// No tensors.
+  WeightFile() = default;
+  /// Maps a safetensors file and checks every field of its header before use: sizes, offsets,
+  /// overlaps, overflow, dtypes, trailing bytes. f32, i32 and i64 tensors that are aligned borrow
+  /// the mapping; f16, bf16 and f64 become f32. Throws Error(kIo) or Error(kWeights).
+  static WeightFile open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  /// The tensor, or null where there is none.
+  const Tensor* find(const std::string& name) const;
+  const std::map<std::string, Tensor>& tensors() const { return tensors_; }
+
+ private:
+  std::string path_;
+  std::map<std::string, Tensor> tensors_;
+};
+
+/// Writes f32, f16, bf16, i32 and i64 CPU tensors as safetensors, atomically (through a temporary
+/// file that is renamed). Throws Error(kIo).
+void write_weight_file(const std::string& path, const std::map<std::string, Tensor>& tensors);
+
+}  // namespace engine

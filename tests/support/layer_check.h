@@ -1,0 +1,32 @@
+// One harness that checks any layer on every device and precision against the reference.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace engine::test {
+
+/// A layer and the inputs to try it on. Inputs and weights are drawn afresh from `seed`: floats
+/// from a normal distribution, integers uniformly from [0, integer_bound).
+struct LayerCase {
+  std::string type;
+  std::string attributes;  ///< YAML flow map: "{kernel_size: 3}"
+  std::vector<TensorSpec> inputs;
+  uint64_t seed = 1;
+  int64_t integer_bound = 1;
+};
+
+/// Runs the case on the CPU and, where there is a GPU, there in fp32, tf32, fp16 and bf16. Checks,
+/// through doctest, output specs, every element against the fp64 reference within twice the error
+/// of a plain accumulation in the same precision, that every element was written (outputs are
+/// poisoned first) and that nothing beyond them was (guard bands). A failure prints the case.
+void check_layer(const LayerCase& layer_case);
+
+/// Expects the message of the Error that building the layer, or inferring its shapes, throws to
+/// contain `expected`.
+void check_layer_error(const LayerCase& layer_case, const std::string& expected);
+
+}  // namespace engine::test

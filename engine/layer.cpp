@@ -22,7 +22,9 @@ int64_t Layer::flops(const std::vector<TensorSpec>&, const std::vector<TensorSpe
   return 0;
 }
 
-std::unique_ptr<Layer> Layer::with_affine(const ChannelAffine&) const { return nullptr; }
+std::unique_ptr<Layer> Layer::with_affine(const ChannelAffine&, const TensorSpec&) const {
+  return nullptr;
+}
 
 std::unique_ptr<Layer> Layer::with_activation(const Activation&) const { return nullptr; }
 

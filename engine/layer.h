@@ -95,6 +95,7 @@ struct PrepareContext {
   std::vector<TensorSpec> outputs;
   Device device;
   Precision precision = Precision::kFp32;
+  int threads = 1;  ///< of the ThreadPool that a CPU step will be given
   const class Layer* layer = nullptr;
   WeightCache* weights = nullptr;
 
@@ -133,8 +134,9 @@ class Layer {
 
   /// Set where the layer is a per-channel affine map that the layer before it may absorb.
   virtual std::optional<ChannelAffine> as_channel_affine() const { return std::nullopt; }
-  /// This layer followed by `affine` as one layer, or null where that is not exact.
-  virtual std::unique_ptr<Layer> with_affine(const ChannelAffine& affine) const;
+  /// This layer followed by `affine` on its output as one layer, or null where that is not exact.
+  virtual std::unique_ptr<Layer> with_affine(const ChannelAffine& affine,
+                                             const TensorSpec& output) const;
 
   /// Set where the layer is a pointwise function that the layer before it may apply.
   virtual std::optional<Activation> as_activation() const { return std::nullopt; }

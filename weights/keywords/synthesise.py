@@ -3,11 +3,13 @@
     python3 synthesise.py train-espeak clips/train-espeak.npz
     python3 synthesise.py train-other  clips/train-other.npz
     python3 synthesise.py test-voices  clips/test-voices.npz
+    python3 synthesise.py samples      samples
 
-Each call writes one set (SETS below) as a NumPy archive: every clip is cut
+Each call but the last writes one set (SETS below) as a NumPy archive: every clip is cut
 free of silence, brought to 16 kHz and stored end to end in `audio` (int16),
 with `start`, `length`, `label` (a place in LABELS) and `name` for each clip.
-The first set takes about 56,000 calls of espeak-ng; the rest are small.
+The first set takes about 56,000 calls of espeak-ng; the rest are small. The
+last call writes the sample WAVs, which are spoken by voices not trained on.
 
 Needs numpy and scipy, and for each set the programs that its voices call:
 espeak-ng, RHVoice-test, text2wave (festival), flite, pico2wave.
@@ -261,6 +263,19 @@ SETS = {
 }
 
 
+# File, engine, voice, text, and the rate and channels to bring it to.
+SAMPLES = [
+    ("yes.wav", "espeak", "en-us+Andrea", "yes", 16000, 1),
+    ("stop.wav", "espeak", "en-gb-x-gbcwmd+benjamin", "stop", 16000, 1),
+    ("left.wav", "flite", "slt", "left", 16000, 1),
+    ("seven.wav", "pico", "en-GB", "seven", 16000, 1),
+    ("bird.wav", "espeak", "en-gb+linda", "bird", 16000, 1),
+    ("no-22050.wav", "espeak", "en-gb-scotland+max", "no", 22050, 1),
+    ("up-44100-stereo.wav", "espeak", "en-us+Michael", "up", 44100, 2),
+    ("five-8000.wav", "flite", "kal", "five", 8000, 1),
+]
+
+
 # ------------------------------------------------------------------- clips
 
 def trimmed(audio):
@@ -287,14 +302,26 @@ def make(job):
     return audio.round().astype(numpy.int16), label, f"{engine}:{voice}:{text}"
 
 
+def write_samples(folder):
+    for file, engine, voice, text, wanted, channels in SAMPLES:
+        rate, audio = ENGINES[engine](voice, text, random.Random(file), True)
+        common = numpy.gcd(rate, wanted)
+        audio = resample_poly(audio.astype(numpy.float64), wanted // common, rate // common)
+        audio = audio.clip(-32768, 32767).round().astype(numpy.int16)
+        wavfile.write(os.path.join(folder, file), wanted,
+                      audio if channels == 1 else numpy.stack([audio] * channels, axis=1))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("set", choices=SETS)
+    parser.add_argument("set", choices=[*SETS, "samples"])
     parser.add_argument("output")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--part", type=float, default=1.0, help="make only this share of the clips")
     options = parser.parse_args()
+    if options.set == "samples":
+        return write_samples(options.output)
 
     seed = int(hashlib.sha256(options.set.encode()).hexdigest()[:8], 16)
     rng = random.Random(seed)
@@ -305,11 +332,11 @@ def main():
     made = [clip for clip in made if clip is not None]
 
     length = numpy.array([len(audio) for audio, _, _ in made], numpy.int64)
-    numpy.savez(options.output,
-                audio=numpy.concatenate([audio for audio, _, _ in made]),
-                start=numpy.cumsum(length) - length, length=length,
-                label=numpy.array([label for _, label, _ in made]),
-                name=numpy.array([name for _, _, name in made]))
+    numpy.savez_compressed(
+        options.output, audio=numpy.concatenate([audio for audio, _, _ in made]),
+        start=numpy.cumsum(length) - length, length=length,
+        label=numpy.array([label for _, label, _ in made]),
+        name=numpy.array([name for _, _, name in made]))
     print(f"{options.set}: {len(made)} of {len(wanted)} clips, "
           f"{length.sum() / RATE:.0f} s of speech")
 

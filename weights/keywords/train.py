@@ -346,52 +346,52 @@ def follow(average, model, keep):
 CONDITIONS = ("clean", "noise 20 dB", "noise 10 dB", "telephone", "room")
 
 
-def second_of(audio, rng):
-    """The clip at a random place in one second."""
-    sound = numpy.zeros(max(RATE, len(audio)), numpy.float32)
-    at = rng.integers(0, len(sound) - len(audio) + 1)
-    sound[at:at + len(audio)] = audio / 32768
-    return torch.from_numpy(sound)[None]
-
-
-def disturbed(sound, taken, condition):
-    loudness = (sound.square().sum() / taken).sqrt()
+def disturbed(sound, loudness, condition):
+    count, size = sound.shape
+    n, device = size + 6400, sound.device
     if condition.startswith("noise"):
-        decibels = float(condition.split()[1])
-        return mixed(sound, loudness, unit(coloured(1, sound.shape[1], "cpu")), decibels)
-    n = sound.shape[1] + 6400
+        noise = unit(coloured(count, size, device))
+        return mixed(sound, loudness, noise, float(condition.split()[1]))
     if condition == "telephone":
-        hertz = torch.linspace(0, RATE / 2, n // 2 + 1)
-        gain = torch.sigmoid((hertz - 300) / 25) * torch.sigmoid((3400 - hertz) / 60)
-        return torch.fft.irfft(torch.fft.rfft(sound, n) * gain, n)[:, :-6400]
-    if condition == "room":
-        ring = torch.exp(-6.9 * torch.arange(6400) / RATE / 0.4) * torch.randn(6400)
-        ring = ring / ring.norm() * 0.5
-        ring[0] = 1
-        return torch.fft.irfft(torch.fft.rfft(sound, n) * torch.fft.rfft(ring, n), n)[:, :-6400]
-    return sound
+        hertz = torch.linspace(0, RATE / 2, n // 2 + 1, device=device)
+        response = torch.sigmoid((hertz - 300) / 25) * torch.sigmoid((3400 - hertz) / 60)
+    elif condition == "room":
+        ring = torch.exp(-6.9 * torch.arange(6400, device=device) / RATE / 0.4) \
+            * torch.randn(count, 6400, device=device)
+        ring = 0.5 * ring / ring.norm(dim=1, keepdim=True)
+        ring[:, 0] = 1
+        response = torch.fft.rfft(ring, n)
+    else:
+        return sound
+    return torch.fft.irfft(torch.fft.rfft(sound, n) * response, n)[:, :size]
 
 
+@torch.no_grad()
 def guesses(model, clips, condition):
-    """(label, guess) for every clip, at a random level each."""
+    """(label, guess) for every clip, each at a random place and level in a second
+    of sound, or in a longer stretch where the clips beside it are longer."""
     torch.manual_seed(7)
-    rng = numpy.random.default_rng(7)
     found = []
-    with torch.no_grad():
-        for start, length, label in zip(clips.start, clips.length, clips.label):
-            sound = second_of(clips.audio[start:start + length].numpy(), rng)
-            sound = disturbed(sound, length, condition) * 10 ** (rng.uniform(-30, 0) / 20)
-            found.append((int(label), int(model(sound[:, None]).argmax())))
+    for index in torch.arange(len(clips.label), device=clips.device).split(64):
+        length = clips.length[index]
+        size = max(RATE, int(length.max()))
+        offset = torch.rand(len(index), device=clips.device) * (size - length)
+        sound = clips.spoken(index, size, torch.ones_like(offset), offset.floor())
+        loudness = (sound.square().sum(1) / length).sqrt()[:, None]
+        sound = disturbed(sound, loudness, condition)
+        sound = sound * 10 ** (uniform(len(index), -30, 0, clips.device) / 20)
+        guess = model(sound[:, None]).argmax(1)
+        found += zip(clips.label[index].tolist(), guess.tolist())
     return found
 
 
-def silences(model, count=300):
+@torch.no_grad()
+def silences(model, device, count=320):
     """How many stretches of noise alone, and of nothing, are heard as silence."""
     torch.manual_seed(7)
-    noise = background(count, RATE, "cpu") * 10 ** (uniform(count, -70, -20, "cpu") / 20)
+    noise = background(count, RATE, device) * 10 ** (uniform(count, -70, -20, device) / 20)
     noise[:count // 10] = 0
-    with torch.no_grad():
-        guess = torch.cat([model(part[:, None]).argmax(1) for part in noise.split(20)])
+    guess = torch.cat([model(part[:, None]).argmax(1) for part in noise.split(64)])
     return int((guess == SILENCE).sum()), count
 
 
@@ -400,17 +400,18 @@ def percent(pairs):
 
 
 def test(options):
-    model = load(options.weights)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load(options.weights).to(device)
     print(f"{'set':14} {'condition':12} {'clips':>6} {'words':>7} {'unknown':>8} {'all':>7}")
     for path in options.clips:
-        clips = Clips([path], "cpu")
+        clips = Clips([path], device)
         for condition in CONDITIONS:
             pairs = guesses(model, clips, condition)
             words = [p for p in pairs if p[0] != UNKNOWN]
             others = [p for p in pairs if p[0] == UNKNOWN]
             print(f"{pathlib.Path(path).stem:14} {condition:12} {len(pairs):6} {percent(words):>7} "
                   f"{percent(others):>8} {percent(pairs):>7}", flush=True)
-    right, count = silences(model)
+    right, count = silences(model, device)
     print(f"silence: {right} of {count}")
 
 

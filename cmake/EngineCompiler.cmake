@@ -10,7 +10,8 @@ if(CCACHE_PROGRAM)
 endif()
 
 function(engine_compile_options target)
-  set(cxx_flags -Wall -Wextra -Wshadow)
+  # Aggregates are initialised by their first members on purpose.
+  set(cxx_flags -Wall -Wextra -Wshadow -Wno-missing-field-initializers)
   if(ENGINE_WERROR)
     list(APPEND cxx_flags -Werror)
   endif()

@@ -24,8 +24,8 @@ std::string cpu_name() {
 
 DeviceInfo cpu_info() {
   const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
-  return {Device::cpu(), cpu_name(), memory,
-          static_cast<int>(std::thread::hardware_concurrency()), 0};
+  return {Device::cpu(), cpu_name(), memory, static_cast<int>(std::thread::hardware_concurrency()),
+          0};
 }
 
 }  // namespace

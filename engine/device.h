@@ -32,10 +32,10 @@ std::string to_string(Device device);
 /// What is known about one usable device.
 struct DeviceInfo {
   Device device;
-  std::string name;             ///< as the vendor calls it
-  int64_t memory_bytes = 0;     ///< total memory
-  int multiprocessors = 0;      ///< SMs of a GPU, hardware threads of a CPU
-  int compute_capability = 0;   ///< 90 for sm_90; 0 for a CPU
+  std::string name;            ///< as the vendor calls it
+  int64_t memory_bytes = 0;    ///< total memory
+  int multiprocessors = 0;     ///< SMs of a GPU, hardware threads of a CPU
+  int compute_capability = 0;  ///< 90 for sm_90; 0 for a CPU
 };
 
 /// The CPU first, then every CUDA GPU. Never throws for want of a GPU.

@@ -74,8 +74,11 @@ class Engine {
   const std::shared_ptr<const EngineState>& state() const { return state_; }
 
  private:
-  explicit Engine(std::shared_ptr<const EngineState> state) : state_(std::move(state)) {}
+  struct IdleSessions;
+  explicit Engine(std::shared_ptr<const EngineState> state);
+
   std::shared_ptr<const EngineState> state_;
+  std::shared_ptr<IdleSessions> idle_;
 };
 
 }  // namespace engine

@@ -1,9 +1,6 @@
 // EngineState: what an Engine and its sessions share.
 #pragma once
 
-#include <list>
-#include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -15,7 +12,17 @@
 
 namespace engine {
 
+/// A loaded model. Immutable but for caches that guard themselves, so it is used through const
+/// handles from many threads.
 struct EngineState {
+  /// Builds, loads and optimises the graph. Throws as Engine::load.
+  EngineState(const ModelSpec& spec, const EngineOptions& chosen);
+
+  /// Input shapes at the typical sizes.
+  std::vector<Shape> typical_shapes() const;
+  /// A new plan; sessions go through `plans`.
+  Plan make_plan_for(const std::vector<Shape>& input_shapes) const;
+
   EngineOptions options;
   std::string name;
   Graph graph;
@@ -24,14 +31,10 @@ struct EngineState {
   std::vector<std::string> labels;
   std::vector<std::string> dead_layers;
   std::vector<std::string> fused_layers;  ///< "bn1 into conv1"
-  std::vector<Shape> typical_shapes;
 
-  // Filled while running, each guarded by itself.
   mutable ThreadPool threads;
   mutable WeightCache weights;
   mutable PlanCache plans;
-  mutable std::mutex idle_mutex;
-  mutable std::vector<Session> idle_sessions;  ///< for Engine::run, one a running thread
 };
 
 }  // namespace engine

@@ -43,9 +43,8 @@ const Tensor& Layer::parameter(const std::string& name) const {
 
 void expect_inputs(const std::vector<TensorSpec>& inputs, size_t count) {
   if (inputs.size() == count) return;
-  throw Error(ErrorKind::kInvalidArgument,
-              fmt::format("expected {} input{}, found {}", count, count == 1 ? "" : "s",
-                          inputs.size()));
+  throw Error(ErrorKind::kInvalidArgument, fmt::format("expected {} input{}, found {}", count,
+                                                       count == 1 ? "" : "s", inputs.size()));
 }
 
 void expect_rank(const TensorSpec& spec, size_t rank, const char* layout) {

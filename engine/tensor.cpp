@@ -43,7 +43,8 @@ std::string to_string(const TensorSpec& spec) {
 
 Tensor Tensor::empty(Shape shape, DType dtype, Device device) {
   const TensorSpec spec{std::move(shape), dtype};
-  auto owner = device.is_cuda() ? cuda::allocate(device, spec.bytes()) : allocate_host(spec.bytes());
+  auto owner =
+      device.is_cuda() ? cuda::allocate(device, spec.bytes()) : allocate_host(spec.bytes());
   void* data = owner.get();
   return share(std::move(owner), data, spec.shape, dtype, device);
 }
@@ -75,9 +76,9 @@ Tensor Tensor::share(std::shared_ptr<void> owner, void* data, Shape shape, DType
   Tensor tensor;
   tensor.spec_ = {std::move(shape), dtype};
   if (tensor.spec_.elements() > 0 && !data) {
-    throw Error(ErrorKind::kInvalidArgument,
-                fmt::format("a tensor {} needs memory, found a null pointer",
-                            to_string(tensor.spec_)));
+    throw Error(
+        ErrorKind::kInvalidArgument,
+        fmt::format("a tensor {} needs memory, found a null pointer", to_string(tensor.spec_)));
   }
   tensor.device_ = device;
   tensor.owner_ = std::move(owner);
@@ -117,9 +118,8 @@ Tensor Tensor::to(Device device) const {
 Tensor Tensor::to(DType dtype) const {
   if (dtype == spec_.dtype) return *this;
   if (is_floating(dtype) != is_floating(spec_.dtype)) {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("a tensor {} does not convert to {}", to_string(spec_),
-                            to_string(dtype)));
+    throw Error(ErrorKind::kUnsupported, fmt::format("a tensor {} does not convert to {}",
+                                                     to_string(spec_), to_string(dtype)));
   }
   if (device_.is_cuda()) return to(Device::cpu()).to(dtype).to(device_);
   Tensor converted = empty(spec_.shape, dtype);
@@ -135,9 +135,8 @@ Tensor Tensor::clone() const {
 
 Tensor Tensor::reshape(Shape shape) const {
   if (element_count(shape) != elements()) {
-    throw Error(ErrorKind::kInvalidArgument,
-                fmt::format("a tensor {} does not reshape to {}", to_string(spec_),
-                            to_string(shape)));
+    throw Error(ErrorKind::kInvalidArgument, fmt::format("a tensor {} does not reshape to {}",
+                                                         to_string(spec_), to_string(shape)));
   }
   Tensor view = *this;
   view.spec_.shape = std::move(shape);

@@ -13,8 +13,8 @@ struct ThreadPool::Loop {
   int64_t count;
   int64_t piece;
   const std::function<void(int64_t, int64_t)>& body;
-  int64_t next = 0;     // first item not handed out
-  int running = 0;      // pieces being worked on
+  int64_t next = 0;  // first item not handed out
+  int running = 0;   // pieces being worked on
   std::exception_ptr error;
   std::condition_variable done;
 

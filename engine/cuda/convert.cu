@@ -32,8 +32,8 @@ void convert(const void* source, DType source_dtype, void* target, DType target_
   LaunchConfig config{"convert", grid_for(count, 256)};
   config.stream = stream;
   if (source_dtype == DType::kI32 && target_dtype == DType::kI64) {
-    launch(widen_kernel, config, static_cast<const int32_t*>(source),
-           static_cast<int64_t*>(target), count);
+    launch(widen_kernel, config, static_cast<const int32_t*>(source), static_cast<int64_t*>(target),
+           count);
     return;
   }
   with_float_type(source_dtype, [&](auto* from) {

@@ -1,9 +1,10 @@
+#include "engine/cuda/runtime.h"
+
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
 #include "engine/cuda/check.h"
 #include "engine/cuda/launch.h"
-#include "engine/cuda/runtime.h"
 #include "engine/error.h"
 
 namespace engine::cuda {
@@ -32,10 +33,10 @@ void keep_freed_memory(int index) {
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // a sticky status would fail the next, innocent call
-  const auto kind = status == cudaErrorMemoryAllocation ? ErrorKind::kOutOfMemory
-                                                        : ErrorKind::kDevice;
-  throw Error(kind, fmt::format("{}: {} ({})", what, cudaGetErrorString(status),
-                                cudaGetErrorName(status)));
+  const auto kind =
+      status == cudaErrorMemoryAllocation ? ErrorKind::kOutOfMemory : ErrorKind::kDevice;
+  throw Error(
+      kind, fmt::format("{}: {} ({})", what, cudaGetErrorString(status), cudaGetErrorName(status)));
 }
 
 int device_count() {
@@ -109,8 +110,7 @@ std::shared_ptr<void> allocate_pinned(int64_t bytes) {
   return {memory, [](void* pointer) { cudaFreeHost(pointer); }};
 }
 
-void copy_async(void* target, const void* source, int64_t bytes, Device device,
-                CudaStream stream) {
+void copy_async(void* target, const void* source, int64_t bytes, Device device, CudaStream stream) {
   use_device(device);
   check(cudaMemcpyAsync(target, source, static_cast<size_t>(bytes), cudaMemcpyDefault, stream),
         "cudaMemcpyAsync");

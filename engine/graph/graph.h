@@ -15,7 +15,7 @@ namespace engine {
 
 /// Something computed once and read any number of times; referred to by index into Graph::values.
 struct Value {
-  std::string name;  ///< the input's or layer's name; "split:1" for a further output
+  std::string name;    ///< the input's or layer's name; "split:1" for a further output
   TensorSpec typical;  ///< at the model's typical sizes
 };
 
@@ -62,8 +62,8 @@ void check_input_shapes(const Graph& graph, const std::vector<Shape>& input_shap
 /// up to 65,536 that the model can take for others.
 std::vector<Shape> typical_shapes(const ModelSpec& spec, const LayerRegistry& registry);
 
-/// Gives every layer its parameters out of `weights`. Throws Error(kWeights) for one that is missing
-/// or has another shape.
+/// Gives every layer its parameters out of `weights`. Throws Error(kWeights) for one that is
+/// missing or has another shape.
 void load_parameters(Graph& graph, const WeightFile& weights);
 
 /// Random parameters as PyTorch would initialise them, named as in a weight file. The same seed

@@ -17,6 +17,8 @@ class WeightFile {
   /// overlaps, overflow, dtypes, trailing bytes. f32, i32 and i64 tensors that are aligned borrow
   /// the mapping; f16, bf16 and f64 become f32. Throws Error(kIo) or Error(kWeights).
   static WeightFile open(const std::string& path);
+  /// Tensors from elsewhere; `path` says where from, in messages.
+  static WeightFile from_tensors(std::string path, std::map<std::string, Tensor> tensors);
 
   const std::string& path() const { return path_; }
   /// The tensor, or null where there is none.

@@ -1,4 +1,5 @@
-// ReLU, LeakyReLU, ELU, GELU, SiLU, Sigmoid, Tanh and Softplus: one layer around engine::Activation.
+// ReLU, LeakyReLU, ELU, GELU, SiLU, Sigmoid, Tanh and Softplus: one layer around
+// engine::Activation.
 #include "engine/activation.h"
 
 #include "engine/cpu/thread_pool.h"

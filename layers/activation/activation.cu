@@ -12,8 +12,7 @@ namespace engine {
 namespace {
 
 template <typename Math, typename T>
-__global__ void activation_kernel(Activation activation, const T* input, T* output,
-                                  int64_t count) {
+__global__ void activation_kernel(Activation activation, const T* input, T* output, int64_t count) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) {
     output[i] = cuda::from_float<T>(Math::apply(cuda::to_float(input[i]), activation));

@@ -1,0 +1,22 @@
+// Passes: rewrites of a graph that change nothing it computes beyond rounding.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/graph/graph.h"
+
+namespace engine {
+
+/// Removes layers that no output depends on; returns their names.
+std::vector<std::string> remove_dead_layers(Graph& graph);
+
+/// Folds per-channel affine layers (batch norms) into the weights of the layer before them where
+/// nothing else reads that layer. Needs loaded parameters. Returns "norm into conv" texts.
+std::vector<std::string> fold_affine_layers(Graph& graph);
+
+/// Lets a layer apply the pointwise function that follows it, where nothing else reads that layer.
+/// Returns "relu into conv" texts.
+std::vector<std::string> fuse_activations(Graph& graph);
+
+}  // namespace engine

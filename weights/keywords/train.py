@@ -34,6 +34,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 GRAPH = HERE.parent.parent / "graphs" / "keywords.yaml"
 WEIGHTS = HERE / "keywords.safetensors"
 SILENCE = LABELS.index("silence")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 # ------------------------------------------------------------------- model
@@ -269,8 +270,8 @@ def recorded(sound):
 def batch(clips, shares, count):
     """Clips and labels for one step of training, all of one random length."""
     device = clips.device
-    size = 160 * int(60 + 90 * torch.rand(()).item())
-    index = torch.multinomial(shares, count, replacement=True)
+    size = 160 * int(45 + 105 * torch.rand(()).item())
+    index = torch.multinomial(shares * (clips.length < 1.2 * size), count, replacement=True)
     label = clips.label[index].clone()
     rate = torch.where(sometimes(count, 0.2, device), 1, uniform(count, 0.82, 1.22, device))[:, 0]
     taken = clips.length[index] / rate
@@ -300,12 +301,11 @@ def batch(clips, shares, count):
 # ---------------------------------------------------------------- training
 
 def train(options):
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    clips = Clips(options.clips, device)
+    clips = Clips(options.clips, DEVICE)
     shares = clips.shares()
-    model = Graph(GRAPH).to(device)
+    model = Graph(GRAPH).to(DEVICE)
     average = copy.deepcopy(model).eval()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.03)
     began, step = time.time(), 0
@@ -313,7 +313,7 @@ def train(options):
         for group in optimizer.param_groups:
             group["lr"] = 3e-3 * min(1, step / 300) * (0.5 + 0.5 * math.cos(math.pi * done))
         sound, label = batch(clips, shares, options.batch)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(DEVICE, torch.bfloat16):
             scores = model(sound[:, None], until="logits")
         loss = functional.cross_entropy(scores.float(), label, label_smoothing=0.05)
         optimizer.zero_grad()
@@ -328,7 +328,7 @@ def train(options):
             save(average, options.output)
         step += 1
     save(average, options.output)
-    print(f"{step} steps of {options.batch} in {time.time() - began:.0f} s on {device}")
+    print(f"{step} steps of {options.batch} in {time.time() - began:.0f} s on {DEVICE}")
 
 
 @torch.no_grad()
@@ -400,24 +400,23 @@ def percent(pairs):
 
 
 def test(options):
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load(options.weights).to(device)
+    model = load(options.weights).to(DEVICE)
     print(f"{'set':14} {'condition':12} {'clips':>6} {'words':>7} {'unknown':>8} {'all':>7}")
     for path in options.clips:
-        clips = Clips([path], device)
+        clips = Clips([path], DEVICE)
         for condition in CONDITIONS:
             pairs = guesses(model, clips, condition)
             words = [p for p in pairs if p[0] != UNKNOWN]
             others = [p for p in pairs if p[0] == UNKNOWN]
             print(f"{pathlib.Path(path).stem:14} {condition:12} {len(pairs):6} {percent(words):>7} "
                   f"{percent(others):>8} {percent(pairs):>7}", flush=True)
-    right, count = silences(model, device)
+    right, count = silences(model, DEVICE)
     print(f"silence: {right} of {count}")
 
 
 def confusions(options):
-    model = load(options.weights)
-    clips = Clips(options.clips, "cpu")
+    model = load(options.weights).to(DEVICE)
+    clips = Clips(options.clips, DEVICE)
     pairs = guesses(model, clips, "clean")
     wrong = collections.Counter(p for p in pairs if p[0] != p[1])
     for (label, guess), count in wrong.most_common(25):

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/error.h"
 #include "engine/model/nearest_name.h"
 #include "engine/model/text.h"
+#include "engine/model/yaml_checks.h"
 #include "engine/model/yaml_value.h"
 
 namespace engine {
@@ -31,16 +31,16 @@ struct Attributes::State {
     const YamlValue::Pointer type = value->find("type");
     const std::string type_text =
         type && type->kind == Kind::kScalar ? fmt::format(" ({})", type->text) : "";
-    return layer.empty() ? "" : fmt::format("layer {}{}: ", quoted(layer), type_text);
+    return layer.empty() ? "" : fmt::format("layer {}{}: ", in_quotes(layer), type_text);
   }
 
-  [[noreturn]] void fail_at(const Place& place, const std::string& message) const {
-    throw Error(ErrorKind::kModel, fmt::format("{}: {}{}", to_string(place), title(), message));
+  [[noreturn]] void fail(const Place& place, const std::string& message) const {
+    fail_at(place, title() + message);
   }
 
-  [[noreturn]] void fail_expected(const std::string& key, const YamlValue& found,
-                                  const std::string& expected) const {
-    fail_at(found.place, fmt::format("'{}' must be {}, found {}", key, expected, describe(found)));
+  [[noreturn]] void fail_expected(const std::string& key, const std::string& expected,
+                                  const YamlValue& found) const {
+    engine::fail_expected(fmt::format("{}'{}'", title(), key), expected, found);
   }
 
   void mark_known(const std::string& key) {
@@ -53,17 +53,10 @@ struct Attributes::State {
     return value->find(key);
   }
 
-  /// The same for a key that must be there. A mistyped key is pointed at.
-  YamlValue::Pointer require(const std::string& key) {
-    if (YamlValue::Pointer found = get(key)) return found;
-    for (const YamlValue::Entry& entry : value->entries) {
-      if (contains(known, entry.key)) continue;
-      const std::string hint = did_you_mean(entry.key, {key});
-      if (hint.empty()) continue;
-      fail_at(entry.key_place,
-              fmt::format("missing key '{}', found {}{}", key, quoted(entry.key), hint));
-    }
-    fail_at(value->place, fmt::format("missing key '{}'", key));
+  /// The same for a key that must be there.
+  const YamlValue& require(const std::string& key) {
+    mark_known(key);
+    return require_key(*value, key, known, title());
   }
 
   int64_t to_integer(const std::string& key, const YamlValue& found) const {
@@ -71,27 +64,27 @@ struct Attributes::State {
     if (number) return *number;
     const bool too_large = found.kind == Kind::kScalar && !found.quoted &&
                            found.text.find_first_not_of("+-0123456789") == std::string::npos;
-    fail_expected(key, found, too_large ? "an integer of at most 64 bits" : "an integer");
+    fail_expected(key, too_large ? "an integer of at most 64 bits" : "an integer", found);
   }
 
   int64_t to_integer(const std::string& key, const YamlValue& found, int64_t least) const {
     const int64_t number = to_integer(key, found);
     if (number >= least) return number;
-    fail_at(found.place, fmt::format("'{}' must be at least {}, found {}", key, least, number));
+    fail(found.place, fmt::format("'{}' must be at least {}, found {}", key, least, number));
   }
 
   double to_number(const std::string& key, const YamlValue& found) const {
     const std::optional<double> number = as_number(found);
     if (number && std::isfinite(*number)) return *number;
-    fail_expected(key, found, number ? "a finite number" : "a number");
+    fail_expected(key, number ? "a finite number" : "a number", found);
   }
 };
 
 Attributes::Attributes(std::string layer, std::shared_ptr<const YamlValue> value)
     : state_(std::make_shared<State>(State{std::move(layer), std::move(value), {}})) {
   if (state_->value->kind != Kind::kMap) {
-    state_->fail_at(state_->value->place,
-                    fmt::format("attributes must be a map, found {}", describe(*state_->value)));
+    state_->fail(state_->value->place,
+                 fmt::format("attributes must be a map, found {}", describe(*state_->value)));
   }
 }
 
@@ -104,7 +97,7 @@ const std::string& Attributes::layer() const { return state_->layer; }
 bool Attributes::has(const std::string& key) const { return state_->get(key) != nullptr; }
 
 int64_t Attributes::integer(const std::string& key) const {
-  return state_->to_integer(key, *state_->require(key));
+  return state_->to_integer(key, state_->require(key));
 }
 
 int64_t Attributes::integer(const std::string& key, int64_t fallback) const {
@@ -113,7 +106,7 @@ int64_t Attributes::integer(const std::string& key, int64_t fallback) const {
 }
 
 int64_t Attributes::positive(const std::string& key) const {
-  return state_->to_integer(key, *state_->require(key), 1);
+  return state_->to_integer(key, state_->require(key), 1);
 }
 
 int64_t Attributes::positive(const std::string& key, int64_t fallback) const {
@@ -132,19 +125,19 @@ int64_t Attributes::non_negative(const std::string& key, int64_t fallback) const
 }
 
 std::vector<int64_t> Attributes::integers(const std::string& key) const {
-  const YamlValue::Pointer found = state_->require(key);
-  if (found->kind != Kind::kList) return {state_->to_integer(key, *found)};
+  const YamlValue& found = state_->require(key);
+  if (found.kind != Kind::kList) return {state_->to_integer(key, found)};
   std::vector<int64_t> numbers;
-  for (const YamlValue::Pointer& item : found->items) {
+  for (const YamlValue::Pointer& item : found.items) {
     const std::optional<int64_t> number = as_integer(*item);
-    if (!number) state_->fail_expected(key, *item, "a list of integers");
+    if (!number) state_->fail_expected(key, "a list of integers", *item);
     numbers.push_back(*number);
   }
   return numbers;
 }
 
 double Attributes::number(const std::string& key) const {
-  return state_->to_number(key, *state_->require(key));
+  return state_->to_number(key, state_->require(key));
 }
 
 double Attributes::number(const std::string& key, double fallback) const {
@@ -156,7 +149,7 @@ bool Attributes::boolean(const std::string& key, bool fallback) const {
   const YamlValue::Pointer found = state_->get(key);
   if (!found) return fallback;
   const std::optional<bool> answer = as_boolean(*found);
-  if (!answer) state_->fail_expected(key, *found, "true or false");
+  if (!answer) state_->fail_expected(key, "true or false", *found);
   return *answer;
 }
 
@@ -165,9 +158,9 @@ std::string Attributes::choice(const std::string& key, const std::vector<std::st
   const YamlValue::Pointer found = state_->get(key);
   if (!found) return fallback;
   if (found->kind == Kind::kScalar && contains(choices, found->text)) return found->text;
-  state_->fail_at(found->place,
-                  fmt::format("'{}' must be one of {}, found {}{}", key, fmt::join(choices, ", "),
-                              describe(*found), did_you_mean(found->text, choices)));
+  state_->fail(found->place,
+               fmt::format("'{}' must be one of {}, found {}{}", key, fmt::join(choices, ", "),
+                           describe(*found), did_you_mean(found->text, choices)));
 }
 
 bool Attributes::is_text(const std::string& key) const {
@@ -182,7 +175,7 @@ bool Attributes::is_list(const std::string& key) const {
 
 void Attributes::fail(const std::string& key, const std::string& message) const {
   const YamlValue::Pointer found = state_->value->find(key);
-  state_->fail_at(found ? found->place : state_->value->place, message);
+  state_->fail(found ? found->place : state_->value->place, message);
 }
 
 void Attributes::allow(const std::vector<std::string>& keys) const {
@@ -190,13 +183,7 @@ void Attributes::allow(const std::vector<std::string>& keys) const {
 }
 
 void Attributes::reject_unused() const {
-  for (const YamlValue::Entry& entry : state_->value->entries) {
-    if (contains(state_->known, entry.key)) continue;
-    state_->fail_at(
-        entry.key_place,
-        fmt::format("unknown key {}{}; known keys: {}", quoted(entry.key),
-                    did_you_mean(entry.key, state_->known), fmt::join(state_->known, ", ")));
-  }
+  reject_unknown_keys(*state_->value, state_->known, state_->title());
 }
 
 }  // namespace engine

@@ -28,7 +28,8 @@ struct InputSpec {
   Place place;
 };
 
-/// A use of a value by name: an input, a layer's (first) output, or "split:1" for a further one.
+/// A use of a value by name: an input, a layer's (first) output, or "split:1" for a further one,
+/// which the layer need not have.
 struct ValueRef {
   std::string name;
   Place place;
@@ -53,7 +54,7 @@ struct ModelSpec {
   std::string weights_path;  ///< absolute or relative to the working directory; "" for none
   std::vector<InputSpec> inputs;
   std::map<std::string, int64_t> typical_sizes;  ///< `sizes`: used by info, bench and init
-  std::vector<LayerSpec> layers;
+  std::vector<LayerSpec> layers;  ///< each after those it reads from; else in file order
   std::vector<OutputSpec> outputs;
   std::vector<std::string> labels;
 };

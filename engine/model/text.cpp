@@ -33,7 +33,7 @@ size_t sequence_length(const std::string& text, size_t i) {
 
 }  // namespace
 
-std::string quoted(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   std::string result = "'";
   for (size_t i = 0; i < text.size();) {
     const size_t length = sequence_length(text, i);

@@ -6,7 +6,7 @@
 namespace engine {
 
 /// `text` in single quotes for a one-line message: control characters escaped, cut where long.
-std::string quoted(const std::string& text);
+std::string in_quotes(const std::string& text);
 
 /// Index of the first byte that is not UTF-8 or is a control character other than tab, line feed
 /// and carriage return; std::string::npos where there is none.

@@ -12,6 +12,7 @@
 
 #include "engine/error.h"
 #include "engine/model/text.h"
+#include "engine/model/yaml_checks.h"
 #include "engine/model/yaml_value.h"
 
 namespace engine {
@@ -19,10 +20,6 @@ namespace {
 
 // No model needs more; what recurses over values need not fear the stack.
 constexpr size_t kMaxDepth = 64;
-
-[[noreturn]] void fail(const Place& place, const std::string& message) {
-  throw Error(ErrorKind::kModel, fmt::format("{}: {}", to_string(place), message));
-}
 
 // Builds YamlValues from yaml-cpp's events. Aliases share the anchor's value, so that a document
 // takes no more memory than its text accounts for.
@@ -34,7 +31,7 @@ class DocumentBuilder : public YAML::EventHandler {
   YamlValue::Pointer root() const { return root_ ? root_ : std::make_shared<YamlValue>(); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (root_) fail(place_of(mark), "a second YAML document; expected one document in a file");
+    if (root_) fail_at(place_of(mark), "a second YAML document; expected one document in a file");
   }
   void OnDocumentEnd() override {}
 
@@ -52,7 +49,8 @@ class DocumentBuilder : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) fail(place_of(mark), "an alias inside the value that it repeats");
+    if (found == anchors_.end())
+      fail_at(place_of(mark), "an alias inside the value that it repeats");
     check_depth(found->second.height, place_of(mark));
     add(found->second.value, found->second.height);
   }
@@ -93,7 +91,7 @@ class DocumentBuilder : public YAML::EventHandler {
 
   void check_depth(size_t height, const Place& place) const {
     if (open_.size() + height <= kMaxDepth) return;
-    fail(place, fmt::format("more than {} levels of lists and maps in each other", kMaxDepth));
+    fail_at(place, fmt::format("more than {} levels of lists and maps in each other", kMaxDepth));
   }
 
   void open(std::shared_ptr<YamlValue> value, YAML::anchor_t anchor) {
@@ -133,12 +131,12 @@ class DocumentBuilder : public YAML::EventHandler {
 
   static void add_key(Frame& frame, const YamlValue& key) {
     if (key.kind != YamlValue::Kind::kScalar) {
-      fail(key.place, fmt::format("a key must be a text, found {}", describe(key)));
+      fail_at(key.place, fmt::format("a key must be a text, found {}", describe(key)));
     }
     const auto [seen, is_new] = frame.lines.emplace(key.text, key.place.line);
     if (!is_new) {
-      fail(key.place, fmt::format("key {} is given twice; it stands in line {} already",
-                                  quoted(key.text), seen->second));
+      fail_at(key.place, fmt::format("key {} is given twice; it stands in line {} already",
+                                     in_quotes(key.text), seen->second));
     }
     frame.entry = YamlValue::Entry{key.text, key.place, nullptr};
   }
@@ -172,8 +170,8 @@ YamlValue::Pointer parse_yaml(const std::string& text, const std::string& file) 
     }
   } catch (const YAML::Exception& error) {
     const bool has_place = !error.mark.is_null();
-    fail(has_place ? Place{file, error.mark.line + 1, error.mark.column + 1} : Place{file},
-         fmt::format("not valid YAML: {}", error.msg));
+    fail_at(has_place ? Place{file, error.mark.line + 1, error.mark.column + 1} : Place{file},
+            fmt::format("not valid YAML: {}", error.msg));
   }
   return builder.root();
 }

@@ -53,7 +53,7 @@ std::string describe(const YamlValue& value) {
   }
   if (as_number(value)) return fmt::format("the number {}", value.text);
   if (as_boolean(value)) return fmt::format("the boolean {}", value.text);
-  return fmt::format("the text {}", quoted(value.text));
+  return fmt::format("the text {}", in_quotes(value.text));
 }
 
 std::optional<int64_t> as_integer(const YamlValue& value) {

@@ -1,0 +1,34 @@
+// Runs one layer on one device, under guard.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/layer.h"
+
+namespace engine::test {
+
+/// Where and in which arithmetic a layer is tried.
+struct Target {
+  Device device;
+  Precision precision = Precision::kFp32;
+};
+
+/// "cuda:0 tf32".
+std::string to_string(const Target& target);
+
+/// The CPU in fp32, and a GPU in every precision, as far as this run covers them (gpu.h).
+std::vector<Target> targets();
+
+/// The spec as it is stored in that precision: floats take the storage dtype.
+TensorSpec stored(const TensorSpec& spec, Precision precision);
+
+/// Infers, prepares and runs a layer whose parameters are set, twice over the same Step, and
+/// returns the second run's outputs on the CPU. `inputs` are CPU tensors in storage dtypes. Outputs
+/// and workspace are poisoned before each run; checks, through doctest, that nothing beyond them
+/// and no input was written. A view gives its input back under the new shape.
+std::vector<Tensor> run_layer(const Layer& layer, const std::vector<Tensor>& inputs,
+                              const Target& target);
+
+}  // namespace engine::test

@@ -5,6 +5,7 @@
 
 #include "engine/model/model_spec.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/paths.h"
 
 namespace engine {
 namespace {
@@ -326,7 +327,7 @@ TEST_CASE("model: reading a file") {
 
 TEST_CASE("model: the models in graphs/ can be read") {
   int count = 0;
-  for (const auto& file : std::filesystem::directory_iterator(ENGINE_SOURCE_DIR "/graphs")) {
+  for (const auto& file : std::filesystem::directory_iterator(test::source_path("graphs"))) {
     if (file.path().extension() != ".yaml") continue;
     CAPTURE(file.path().string());
     CHECK_NOTHROW(read_model(file.path().string()));

@@ -1,0 +1,12 @@
+// Files that tests read.
+#pragma once
+
+#include <filesystem>
+
+namespace engine::test {
+
+/// `relative` to the root of the source tree; ENGINE_SOURCE_DIR in the environment names another
+/// place for tests that run on another machine than the one that built them.
+std::filesystem::path source_path(const std::filesystem::path& relative);
+
+}  // namespace engine::test

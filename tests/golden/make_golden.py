@@ -171,6 +171,9 @@ def pooling():
                        {"kernel_size": 2, "stride": 4, "padding": 1, "ceil_mode": True}):
         add_module("MaxPool1d", attributes, nn.MaxPool1d(**attributes), x)
         add_module("AvgPool1d", attributes, nn.AvgPool1d(**attributes), x)
+    longer_than_input = {"kernel_size": 5, "stride": 3, "ceil_mode": True}
+    add_module("MaxPool1d", longer_than_input, nn.MaxPool1d(**longer_than_input), draw(1, 2, 4))
+    add_module("AvgPool1d", longer_than_input, nn.AvgPool1d(**longer_than_input), draw(1, 2, 4))
     dilated = {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 3, "ceil_mode": True}
     add_module("MaxPool1d", dilated, nn.MaxPool1d(**dilated), x)
     add_module("MaxPool1d", {"kernel_size": 2}, nn.MaxPool1d(2),

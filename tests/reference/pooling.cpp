@@ -18,11 +18,11 @@ struct Windows {
     padding = attributes.integer("padding", 0);
     dilation = attributes.integer("dilation", 1);
     length = input_length;
-    const int64_t room = length + 2 * padding - dilation * (kernel_size - 1) - 1;
-    out_length = room / stride + 1;
     const bool ceil_mode = attributes.boolean("ceil_mode", false);
-    // A last, partial window counts where it starts within the input or its left padding.
-    if (ceil_mode && room % stride != 0 && out_length * stride < length + padding) ++out_length;
+    const int64_t room = length + 2 * padding - dilation * (kernel_size - 1) - 1;
+    out_length = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+    // A last window that starts beyond the input and its left padding does not count.
+    if (ceil_mode && (out_length - 1) * stride >= length + padding) --out_length;
   }
   // Position of tap k of window t in the unpadded input; may lie outside.
   int64_t position(int64_t t, int64_t k) const { return t * stride - padding + k * dilation; }

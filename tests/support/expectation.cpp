@@ -1,6 +1,5 @@
 #include "tests/support/expectation.h"
 
-#include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -142,29 +141,28 @@ std::vector<Expectation> expect(const Problem& problem, Precision precision) {
   return expected;
 }
 
-void check_output(const Tensor& actual, const Expectation& expected, Precision precision) {
+std::string difference(const Tensor& actual, const Expectation& expected, Precision precision) {
   const Value<double>& exact = expected.exact;
-  CHECK_MESSAGE(actual.shape() == exact.shape, "found shape ", to_string(actual.shape()),
-                ", expected ", to_string(exact.shape));
-  if (is_floating(actual.dtype())) CHECK(actual.dtype() == storage_dtype(precision));
-  if (actual.shape() != exact.shape) return;
-
+  const DType dtype = is_floating(actual.dtype()) ? storage_dtype(precision) : actual.dtype();
+  if (actual.shape() != exact.shape || actual.dtype() != dtype) {
+    return fmt::format("found {}, expected {}", to_string(actual.spec()),
+                       to_string(TensorSpec{exact.shape, dtype}));
+  }
   int64_t wrong = 0, missing = 0, first = -1;
   for (int64_t i = 0; i < actual.elements(); ++i) {
-    if (unwritten(actual, i)) ++missing;
-    if (matches(element(actual, i), exact.data[static_cast<size_t>(i)], expected.allowed,
-                actual.dtype())) {
-      continue;
-    }
+    missing += unwritten(actual, i);
+    const double exact_element = exact.data[static_cast<size_t>(i)];
+    if (matches(element(actual, i), exact_element, expected.allowed, dtype)) continue;
     ++wrong;
     if (first < 0) first = i;
   }
-  CHECK_MESSAGE(missing == 0, missing, " of ", actual.elements(), " elements were not written");
-  if (wrong == 0) return;
-  FAIL_CHECK(fmt::format("{} of {} elements differ; the first, {}: found {}, expected {} +- {}",
-                         wrong, actual.elements(), index_text(first, exact.shape),
-                         element(actual, first), exact.data[static_cast<size_t>(first)],
-                         expected.allowed));
+  if (missing > 0) {
+    return fmt::format("{} of {} elements were not written", missing, actual.elements());
+  }
+  if (wrong == 0) return "";
+  return fmt::format("{} of {} elements differ; the first, {}: found {}, expected {} +- {}", wrong,
+                     actual.elements(), index_text(first, exact.shape), element(actual, first),
+                     exact.data[static_cast<size_t>(first)], expected.allowed);
 }
 
 }  // namespace engine::test

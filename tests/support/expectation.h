@@ -41,9 +41,10 @@ struct Expectation {
 /// What to expect of `problem` in that precision, for each output.
 std::vector<Expectation> expect(const Problem& problem, Precision precision);
 
-/// Checks, through doctest, shape, dtype and every element of an output. NaN is expected where
-/// `exact` is NaN, an infinity where it is one or where it overflows the storage dtype.
-void check_output(const Tensor& actual, const Expectation& expected, Precision precision);
+/// What is wrong with an output: its shape, its dtype, elements that still hold 0xFF bytes, or
+/// elements that are too far off; "" where nothing is. NaN is expected where `exact` is NaN, an
+/// infinity where it is one or where it overflows the storage dtype.
+std::string difference(const Tensor& actual, const Expectation& expected, Precision precision);
 
 /// The value nearest to `value` that the dtype stores; integers are kept.
 double round_to(DType dtype, double value);

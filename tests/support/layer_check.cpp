@@ -71,8 +71,8 @@ void check_on(const LayerCase& layer_case, const Target& target) {
   const std::vector<Expectation> expected = expect(problem, target.precision);
   REQUIRE(outputs.size() == expected.size());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    INFO("output ", i);
-    check_output(outputs[i], expected[i], target.precision);
+    const std::string wrong = difference(outputs[i], expected[i], target.precision);
+    CHECK_MESSAGE(wrong.empty(), "output ", i, ": ", wrong);
   }
   CHECK(layer->flops(layer_case.inputs, layer->infer(layer_case.inputs)) >= 0);
 }

@@ -4,9 +4,27 @@
 namespace engine {
 
 void register_activations(LayerRegistry& registry);
+void register_concat(LayerRegistry& registry);
+void register_elementwise(LayerRegistry& registry);
+void register_embedding(LayerRegistry& registry);
+void register_pad1d(LayerRegistry& registry);
+void register_slice(LayerRegistry& registry);
+void register_split(LayerRegistry& registry);
+void register_transpose(LayerRegistry& registry);
+void register_upsample(LayerRegistry& registry);
+void register_views(LayerRegistry& registry);
 
 void register_builtin_layers(LayerRegistry& registry) {
   register_activations(registry);
+  register_concat(registry);
+  register_elementwise(registry);
+  register_embedding(registry);
+  register_pad1d(registry);
+  register_slice(registry);
+  register_split(registry);
+  register_transpose(registry);
+  register_upsample(registry);
+  register_views(registry);
 }
 
 }  // namespace engine

@@ -40,15 +40,15 @@ Outputs<Scalar> concat(const Call<Scalar>& call) {
   return {y};
 }
 
-// `sections` lists the sizes; `parts` asks for so many of equal size, as torch.chunk makes them.
+// `sizes` lists them; `parts` asks for so many of equal size, as torch.chunk makes them.
 template <typename Scalar>
 Outputs<Scalar> split(const Call<Scalar>& call) {
   const Value<Scalar>& x = call.input();
   const int64_t dim = call.attributes.integer("dim", 1);
   const int64_t size = Around(x.shape, dim).size;
   std::vector<int64_t> sections;
-  if (call.attributes.has("sections")) {
-    sections = call.attributes.integers("sections");
+  if (call.attributes.has("sizes")) {
+    sections = call.attributes.integers("sizes");
   } else {
     const int64_t parts = call.attributes.integer("parts");
     const int64_t each = (size + parts - 1) / parts;
@@ -66,7 +66,7 @@ Outputs<Scalar> split(const Call<Scalar>& call) {
 // Python's x[start:end:step].
 template <typename Scalar>
 Outputs<Scalar> slice(const Call<Scalar>& call) {
-  const int64_t dim = call.attributes.integer("dim");
+  const int64_t dim = call.attributes.integer("dim", -1);
   const int64_t size = Around(call.input().shape, dim).size;
   const auto place = [&](const char* key, int64_t fallback) {
     const int64_t at = call.attributes.integer(key, fallback);

@@ -25,7 +25,8 @@ auto strided(Scalar* data, int64_t count, int64_t stride) {
 // `reach` is how far the last tap lies behind the first.
 std::pair<int64_t, int64_t> conv1d_padding(const Attributes& attributes, int64_t reach) {
   if (!attributes.is_text("padding")) return two_sides(attributes, "padding");
-  const std::string padding = attributes.choice("padding", {"same", "causal"}, "same");
+  const std::string padding = attributes.choice("padding", {"same", "valid", "causal"}, "valid");
+  if (padding == "valid") return {0, 0};
   if (padding == "causal") return {reach, 0};
   return {reach / 2, reach - reach / 2};
 }

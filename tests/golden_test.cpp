@@ -11,6 +11,7 @@
 
 #include "engine/layer.h"
 #include "tests/reference/reference.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
 #include "tests/support/run_layer.h"
 
@@ -154,6 +155,8 @@ TEST_CASE("every layer type has a reference and results of PyTorch") {
     CHECK(golden_types.count(type) == 1);
   }
   CHECK_FALSE(reference::knows("Conv2d"));
+  expect_error([] { reference::evaluate<double>("Conv2d", Attributes::parse("{}"), {}, {}); },
+               ErrorKind::kUnsupported, "the reference has no layer type 'Conv2d'");
 }
 
 }  // namespace

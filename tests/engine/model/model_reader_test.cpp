@@ -1,11 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "engine/model/model_spec.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
+#include "tests/support/temporary_folder.h"
 
 namespace engine {
 namespace {
@@ -306,23 +306,21 @@ TEST_CASE("model: error messages of outputs") {
 }
 
 TEST_CASE("model: reading a file") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "engine_model_test";
-  std::filesystem::create_directories(folder);
-  const std::string path = (folder / "two.yaml").string();
-  std::ofstream(path) << ModelText{.rest = "weights: two.safetensors"}.text();
+  const test::TemporaryFolder folder;
+  const std::string path =
+      folder.write("two.yaml", ModelText{.rest = "weights: two.safetensors"}.text());
   const ModelSpec spec = read_model(path);
   CHECK(spec.name == "two");
-  CHECK(spec.weights_path == (folder / "two.safetensors").string());
+  CHECK(spec.weights_path == folder.file("two.safetensors"));
   test::expect_error([&] { read_model("no/such.yaml"); }, ErrorKind::kIo,
                      "no/such.yaml: cannot read the file: No such file or directory");
-  test::expect_error([&] { read_model(folder.string()); }, ErrorKind::kIo,
-                     folder.string() + ": cannot read the file: it is a directory");
+  test::expect_error([&] { read_model("/tmp"); }, ErrorKind::kIo,
+                     "/tmp: cannot read the file: it is a directory");
   test::expect_error([&] { read_model("/dev/null"); }, ErrorKind::kIo,
                      "/dev/null: cannot read the file: it is not a regular file");
   std::filesystem::resize_file(path, 200'000'000);
   test::expect_error([&] { read_model(path); }, ErrorKind::kModel,
                      path + ": not a YAML map: 200000000 bytes are too many for a model file");
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("model: the models in graphs/ can be read") {

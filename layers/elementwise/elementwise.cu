@@ -51,8 +51,9 @@ __device__ __forceinline__ void load(const T* source, int64_t inner_stride, cuda
 }
 
 template <typename Op, typename T, int kWidth>
-__global__ void elementwise_kernel(StridedSpace space, LoopDivider divider, Inputs<T> inputs,
-                                   T* output, int64_t count, int64_t groups) {
+__global__ void elementwise_kernel(const __grid_constant__ StridedSpace space, LoopDivider divider,
+                                   const __grid_constant__ Inputs<T> inputs, T* output,
+                                   int64_t count, int64_t groups) {
   const int inner = space.rank - 1;
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t group = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; group < groups;

@@ -39,17 +39,28 @@ StridedSpace make_strided_space(const Shape& sizes, const std::vector<Shape>& st
 /// the space: offsets[k] is where array k starts.
 template <typename Body>
 void for_each_run(const StridedSpace& space, int64_t begin, int64_t end, Body&& body) {
+  const int inner = space.rank - 1;
+  int64_t indices[StridedSpace::kMaxRank] = {};
+  int64_t offsets[StridedSpace::kMaxArrays] = {};
+  const auto move = [&](int loop, int64_t steps) {
+    indices[loop] += steps;
+    for (int k = 0; k < space.arrays; ++k) offsets[k] += steps * space.strides[k][loop];
+  };
+  int64_t rest = begin;
+  for (int d = inner; d >= 0; --d) {
+    move(d, rest % space.sizes[d]);
+    rest /= space.sizes[d];
+  }
   while (begin < end) {
-    int64_t offsets[StridedSpace::kMaxArrays] = {};
-    int64_t rest = begin;
-    for (int d = space.rank - 1; d >= 0; --d) {
-      const int64_t index = rest % space.sizes[d];
-      rest /= space.sizes[d];
-      for (int k = 0; k < space.arrays; ++k) offsets[k] += index * space.strides[k][d];
-    }
-    const int64_t count = std::min(end - begin, space.inner_size() - begin % space.inner_size());
+    const int64_t count = std::min(end - begin, space.inner_size() - indices[inner]);
     body(offsets, count);
     begin += count;
+    move(inner, -indices[inner]);
+    for (int d = inner - 1; d >= 0; --d) {
+      move(d, 1);
+      if (indices[d] < space.sizes[d]) break;
+      move(d, -space.sizes[d]);
+    }
   }
 }
 

@@ -1,14 +1,14 @@
 """Makes the spoken words that the keyword model is trained and tested on.
 
     python3 synthesise.py train-espeak clips/train-espeak.npz
-    python3 synthesise.py train-other  clips/train-other.npz
+    python3 synthesise.py train-pico   clips/train-pico.npz
     python3 synthesise.py test-voices  clips/test-voices.npz
     python3 synthesise.py samples      samples
 
 Each call but the last writes one set (SETS below) as a NumPy archive: every clip is cut
 free of silence, brought to 16 kHz and stored end to end in `audio` (int16),
 with `start`, `length`, `label` (a place in LABELS) and `name` for each clip.
-The first set takes about 56,000 calls of espeak-ng; the rest are small. The
+The first set takes about 27,000 calls of espeak-ng; the rest are small. The
 last call writes the sample WAVs, which are spoken by voices not trained on.
 
 Needs numpy and scipy, and for each set the programs that its voices call:
@@ -55,6 +55,28 @@ PRONUNCIATIONS = {
     "seven": ["s'Evn", "s'ev@n", "s'Ev@n"], "eight": ["'e:t", "'eIt", "'EIt"],
     "nine": ["n'aIn", "n'VIn", "n'A:In"],
 }
+
+# WORDS as a reader of another language would have to see them to say them.
+SPELLINGS = {
+    "czech": "jes nou ap daun left rajt on of stop gou start zirou uan tu tri for fajv siks "
+             "sevn ejt najn",
+    "finnish": "jes nou ap daun left rait on of stop gou staat siirou uan tuu trii foor faiv siks "
+               "seven eit nain",
+    "italian": "ies nou ap daun left rait on of stop gou start zirou uan tu tri for faiv sics "
+               "seven eit nain",
+    "german": "jess noh app daun left reit onn off stopp goh staart siro wann tuh srie fohr feif "
+              "six sewwen eht nein",
+    "french": "yesse nau ape daoune lefte raïte onne offe stoppe gau starte zirau ouanne tou sri "
+              "fore faïve sixe sévène ète naïne",
+    "spanish": "yes nou ap daun left rait on of stop gou start sirou uan tu tri for faiv six "
+               "seven eit nain",
+}
+FOREIGN_VOICES = [
+    ("festival", "czech_dita", "czech"), ("festival", "czech_krb", "czech"),
+    ("festival", "czech_machac", "czech"), ("festival", "czech_ph", "czech"),
+    ("festival", "suo_fi_lj_diphone", "finnish"), ("festival", "hy_fi_mv_diphone", "finnish"),
+    ("festival", "lp_diphone", "italian"), ("festival", "pc_diphone", "italian"),
+]
 
 NEAR_WORDS = """
 note goat ride light night lift laugh step stock bath test town noun dawn gone
@@ -176,8 +198,8 @@ def flite(voice, text, rng, gentle):
 
 
 def pico(voice, text, rng, gentle):
-    tagged = (f'<speed level="{rng.uniform(75, 120):.0f}">'
-              f'<pitch level="{rng.uniform(85, 115):.0f}">{text}</pitch></speed>')
+    tagged = (f'<speed level="{rng.uniform(70, 140):.0f}">'
+              f'<pitch level="{rng.uniform(75, 130):.0f}">{text}</pitch></speed>')
     return run(["pico2wave", "-l", voice, "-w", "OUT", tagged])
 
 
@@ -220,15 +242,15 @@ def train_espeak(rng):
     for accent in ACCENTS:
         for voice in [accent] + [f"{accent}+{v}" for v in heard]:
             for word in WORDS:
-                for _ in range(2):
-                    yield "espeak", voice, tuned(word, rng), WORDS.index(word), False
-                phonemes = rng.choice(PRONUNCIATIONS[word])
-                yield "espeak", voice, f"[[{phonemes}]]", WORDS.index(word), False
-            for _ in range(30):
+                yield "espeak", voice, tuned(word, rng), WORDS.index(word), False
+                if rng.random() < 0.4:
+                    phonemes = rng.choice(PRONUNCIATIONS[word])
+                    yield "espeak", voice, f"[[{phonemes}]]", WORDS.index(word), False
+            for _ in range(15):
                 yield "espeak", voice, tuned(strange_word(rng), rng), UNKNOWN, False
 
 
-def train_other(rng):
+def train_english(rng):
     voices = [("rhvoice", v) for v in ("alan", "bdl", "clb")] + [("festival", "ked_diphone")]
     for engine, voice in voices:
         for word in WORDS:
@@ -236,6 +258,32 @@ def train_other(rng):
                 yield engine, voice, tuned(word, rng), WORDS.index(word), False
         for word in sorted(set(NEAR_WORDS) - set(UNHEARD_WORDS)) + rng.sample(HEARD_WORDS, 150):
             yield engine, voice, word, UNKNOWN, False
+
+
+def train_pico(rng):
+    for voice in ("en-US", "en-GB"):
+        for word in WORDS:
+            for _ in range(20):
+                yield "pico", voice, tuned(word, rng), WORDS.index(word), False
+        for _ in range(600):
+            yield "pico", voice, strange_word(rng), UNKNOWN, False
+    for voice, language in (("de-DE", "german"), ("fr-FR", "french"),
+                            ("es-ES", "spanish"), ("it-IT", "italian")):
+        yield from foreign(rng, "pico", voice, language, 10, 100)
+
+
+def train_foreign(rng):
+    for engine, voice, language in FOREIGN_VOICES:
+        yield from foreign(rng, engine, voice, language, 4, 40)
+
+
+def foreign(rng, engine, voice, language, repeats, strange):
+    """English words in the spelling of the voice's own language."""
+    for label, spelling in enumerate(SPELLINGS[language].split()):
+        for _ in range(repeats):
+            yield engine, voice, tuned(spelling, rng), label, False
+    for word in rng.sample(PLAIN_WORDS, strange):
+        yield engine, voice, word, UNKNOWN, False
 
 
 def test_set(voices, repeats, strange):
@@ -253,11 +301,12 @@ def test_set(voices, repeats, strange):
 UNHEARD_VOICES = [(a, v) for a in ACCENTS for v in UNHEARD_VARIANTS]
 SETS = {
     "train-espeak": train_espeak,
-    "train-other": train_other,
+    "train-english": train_english,
+    "train-pico": train_pico,
+    "train-foreign": train_foreign,
     "test-voices": test_set([("espeak", f"{a}+{v}") for a, v in UNHEARD_VOICES], 1, 5),
     "test-accent": test_set([("espeak", f"{UNHEARD_ACCENT}+{v}") for v in UNHEARD_VARIANTS], 2, 10),
     "test-flite": test_set([("flite", v) for v in "kal kal16 awb rms slt".split()], 5, 25),
-    "test-pico": test_set([("pico", v) for v in ("en-US", "en-GB")], 5, 25),
     "test-mbrola": test_set([("mbrola", f"mb-{v}") for v in "us1 us2 us3 en1".split()], 5, 25),
     "test-festival": test_set([("festival", "rab_diphone"), ("festival", "don_diphone")], 1, 25),
 }
@@ -268,11 +317,11 @@ SAMPLES = [
     ("yes.wav", "espeak", "en-us+Andrea", "yes", 16000, 1),
     ("stop.wav", "espeak", "en-gb-x-gbcwmd+benjamin", "stop", 16000, 1),
     ("left.wav", "flite", "slt", "left", 16000, 1),
-    ("seven.wav", "pico", "en-GB", "seven", 16000, 1),
+    ("seven.wav", "flite", "awb", "seven", 16000, 1),
     ("bird.wav", "espeak", "en-gb+linda", "bird", 16000, 1),
     ("no-22050.wav", "espeak", "en-gb-scotland+max", "no", 22050, 1),
     ("up-44100-stereo.wav", "espeak", "en-us+Michael", "up", 44100, 2),
-    ("five-8000.wav", "flite", "kal", "five", 8000, 1),
+    ("five-8000.wav", "espeak", "en-us+Lee", "five", 8000, 1),
 ]
 
 

@@ -265,6 +265,13 @@ WeightFile WeightFile::open(const std::string& path) {
   return file;
 }
 
+WeightFile WeightFile::from_tensors(std::string path, std::map<std::string, Tensor> tensors) {
+  WeightFile file;
+  file.path_ = std::move(path);
+  file.tensors_ = std::move(tensors);
+  return file;
+}
+
 const Tensor* WeightFile::find(const std::string& name) const {
   if (const auto found = tensors_.find(name); found != tensors_.end()) return &found->second;
   const auto unusable = unusable_.find(name);

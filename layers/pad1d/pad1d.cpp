@@ -115,7 +115,11 @@ class Pad1d : public Layer {
                               "length {}",
                               most, length));
     }
-    length += left_ + right_;
+    if (__builtin_add_overflow(length, left_, &length) ||
+        __builtin_add_overflow(length, right_, &length)) {
+      throw Error(ErrorKind::kInvalidArgument,
+                  fmt::format("padding [{}, {}] is too large", left_, right_));
+    }
     return {output};
   }
 

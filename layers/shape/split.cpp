@@ -1,8 +1,6 @@
 // Split: consecutive pieces of a dimension, each an output (torch.split).
 #include <fmt/format.h>
 
-#include <numeric>
-
 #include "engine/error.h"
 #include "engine/layer.h"
 #include "layers/shape/dim.h"
@@ -67,11 +65,12 @@ class Split : public Layer {
                               "`sizes` instead",
                               dim, size, parts_));
     }
-    const int64_t sum = std::accumulate(sizes_.begin(), sizes_.end(), int64_t{0});
-    if (sum == size) return sizes_;
+    int64_t rest = size;
+    for (const int64_t piece : sizes_) rest = piece <= rest ? rest - piece : -1;
+    if (rest == 0) return sizes_;
     throw Error(ErrorKind::kInvalidArgument,
-                fmt::format("sizes [{}] sum to {}, but dimension {} has size {}",
-                            fmt::join(sizes_, ", "), sum, dim, size));
+                fmt::format("sizes [{}] do not sum to {}, the size of dimension {}",
+                            fmt::join(sizes_, ", "), size, dim));
   }
 
   int64_t dim_;

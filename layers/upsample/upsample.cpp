@@ -79,7 +79,8 @@ class Upsample : public Layer {
     }
     TensorSpec output = inputs[0];
     output.shape[2] = size_ ? *size_ : element_count({inputs[0].shape[2], *scale_factor_});
-    make_problem(inputs[0].shape, output.shape);  // throws where the lengths are too large
+    element_count(output.shape);  // these two throw where lengths are too large
+    make_problem(inputs[0].shape, output.shape);
     return {output};
   }
 

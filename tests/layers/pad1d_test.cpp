@@ -51,6 +51,8 @@ TEST_CASE("Pad1d rejects what it cannot take") {
       "reflect padding must be smaller than the length: found padding 5 and length 5");
   check_layer_error({"Pad1d", "{padding: [0, 6], mode: circular}", {{{1, 2, 5}}}},
                     "circular padding must not exceed the length: found padding 6 and length 5");
+  check_layer_error({"Pad1d", "{padding: 9223372036854775807}", {{{1, 2, 5}}}},
+                    "padding [9223372036854775807, 9223372036854775807] is too large");
   check_layer_error({"Pad1d", "{padding: -1}", {{{1, 2, 5}}}}, "expected padding >= 0; use Slice");
   check_layer_error({"Pad1d", "{padding: [1, 2, 3]}", {{{1, 2, 5}}}},
                     "expected a number or [left, right], found 3 numbers");

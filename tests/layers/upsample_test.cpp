@@ -48,8 +48,10 @@ TEST_CASE("Upsample rejects what it cannot take") {
                     "align_corners needs mode: linear");
   check_layer_error({"Upsample", "{scale_factor: 2}", {{{1, 2, 3}, DType::kI32}}},
                     "expected a floating-point input");
-  check_layer_error({"Upsample", "{size: 4611686018427387905}", {{{1, 1, 3}}}},
-                    "length 3 does not resample to 4611686018427387905: both are too large");
+  check_layer_error({"Upsample", "{size: 1152921504606846975}", {{{1, 1, 17}}}},
+                    "length 17 does not resample to 1152921504606846975: both are too large");
+  check_layer_error({"Upsample", "{size: 9223372036854775807, mode: linear}", {{{1, 1, 3}}}},
+                    "has too many elements");
 }
 
 }  // namespace

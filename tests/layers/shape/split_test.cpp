@@ -40,7 +40,9 @@ TEST_CASE("Split of random shapes") {
 
 TEST_CASE("Split rejects what it cannot take") {
   check_layer_error({"Split", "{sizes: [2, 3]}", {{{1, 6, 4}}}},
-                    "sizes [2, 3] sum to 5, but dimension 1 has size 6");
+                    "sizes [2, 3] do not sum to 6, the size of dimension 1");
+  check_layer_error({"Split", "{sizes: [9223372036854775807, 2]}", {{{1, 6, 4}}}},
+                    "do not sum to 6");
   check_layer_error({"Split", "{parts: 4}", {{{1, 6, 4}}}},
                     "dimension 1 of size 6 does not divide into 4 equal parts");
   check_layer_error({"Split", "{}", {{{1, 6, 4}}}}, "expected either `sizes`, a list, or `parts`");

@@ -149,13 +149,13 @@ wheel whisper wild will william wind window winter wish wolf woman wonder wood
 word work world worm wrist yard year yellow yesterday young zip zoom
 """.split()
 
-UNHEARD_WORDS = """
+TEST_WORDS = """
 marvin sheila bird forward backward follow learn happy house tree wow cat dog
 bed visual nose ghost stock town lift goat ride step test bath night cup laugh
 gone narrow cost free fire mine wait text lamp kitchen paper table orange
 """.split()
 
-HEARD_WORDS = sorted(set(NEAR_WORDS + PLAIN_WORDS) - set(UNHEARD_WORDS) - set(WORDS))
+HEARD_WORDS = sorted(set(NEAR_WORDS + PLAIN_WORDS) - set(TEST_WORDS) - set(WORDS))
 
 
 # ------------------------------------------------------------------ voices
@@ -256,7 +256,7 @@ def train_english(rng):
         for word in WORDS:
             for _ in range(12):
                 yield engine, voice, tuned(word, rng), WORDS.index(word), False
-        for word in sorted(set(NEAR_WORDS) - set(UNHEARD_WORDS)) + rng.sample(HEARD_WORDS, 150):
+        for word in sorted(set(NEAR_WORDS) - set(TEST_WORDS)) + rng.sample(HEARD_WORDS, 150):
             yield engine, voice, word, UNKNOWN, False
 
 
@@ -293,7 +293,7 @@ def test_set(voices, repeats, strange):
             for word in WORDS:
                 for _ in range(repeats):
                     yield engine, voice, word, WORDS.index(word), True
-            for word in rng.sample(UNHEARD_WORDS, strange):
+            for word in rng.sample(TEST_WORDS, strange):
                 yield engine, voice, word, UNKNOWN, True
     return clips
 

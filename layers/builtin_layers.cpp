@@ -5,8 +5,11 @@ namespace engine {
 
 void register_activations(LayerRegistry& registry);
 void register_concat(LayerRegistry& registry);
+void register_conv1d(LayerRegistry& registry);
+void register_conv_transpose1d(LayerRegistry& registry);
 void register_elementwise(LayerRegistry& registry);
 void register_embedding(LayerRegistry& registry);
+void register_linear(LayerRegistry& registry);
 void register_pad1d(LayerRegistry& registry);
 void register_slice(LayerRegistry& registry);
 void register_split(LayerRegistry& registry);
@@ -17,8 +20,11 @@ void register_views(LayerRegistry& registry);
 void register_builtin_layers(LayerRegistry& registry) {
   register_activations(registry);
   register_concat(registry);
+  register_conv1d(registry);
+  register_conv_transpose1d(registry);
   register_elementwise(registry);
   register_embedding(registry);
+  register_linear(registry);
   register_pad1d(registry);
   register_slice(registry);
   register_split(registry);

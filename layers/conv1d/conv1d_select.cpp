@@ -1,0 +1,56 @@
+#include "layers/conv1d/conv1d_select.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/cuda/runtime.h"
+#include "engine/error.h"
+#include "layers/conv1d/cpu/conv1d_cpu.h"
+#include "layers/conv1d/cuda/conv1d_cuda.h"
+
+namespace engine {
+namespace {
+
+std::vector<Conv1dKernel> make_table() {
+  std::vector<Conv1dKernel> table = {cpu::conv1d_tiled(), cpu::conv1d_tiled_rows(),
+                                     cpu::conv1d_direct()};
+  if constexpr (kWithCuda) {
+    table.push_back(cuda::conv1d_direct());
+    table.push_back(cuda::conv1d_im2col_cublas());
+  }
+  return table;
+}
+
+}  // namespace
+
+const std::vector<Conv1dKernel>& conv1d_kernels() {
+  static const std::vector<Conv1dKernel> table = make_table();
+  return table;
+}
+
+Conv1dChoice select_conv1d(const Conv1dProblem& problem, Device::Type device) {
+  struct Candidate {
+    const Conv1dKernel* kernel;
+    double seconds;
+  };
+  std::vector<Candidate> candidates;
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    if (kernel.device == device && kernel.can_implement(problem)) {
+      candidates.push_back({&kernel, kernel.seconds(problem)});
+    }
+  }
+  if (candidates.empty()) {
+    throw Error(ErrorKind::kUnsupported, fmt::format("no kernel computes {}", to_string(problem)));
+  }
+  // Stable, so that the table's order decides between equals.
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.seconds < b.seconds; });
+  std::string reason = "predicted us:";
+  for (const Candidate& c : candidates) {
+    reason += fmt::format(" {} {:.3g}", c.kernel->name, c.seconds * 1e6);
+  }
+  return {candidates.front().kernel, reason};
+}
+
+}  // namespace engine

@@ -1,0 +1,83 @@
+#include "layers/conv1d/cpu/tap_tile.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+namespace engine::cpu {
+namespace {
+
+int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+
+int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
+
+// The same columns of many channels fall into different sets of a cache when a row is an odd number
+// of lines.
+int64_t odd_cache_lines(int64_t floats) {
+  constexpr int64_t kLineFloats = 16;
+  const int64_t lines = ceil_divide(floats, kLineFloats);
+  return lines == 0 ? 0 : (lines | 1) * kLineFloats;
+}
+
+float padded_value(const float* channel, int64_t length, PaddingMode mode, int64_t position) {
+  const int64_t source = padded_source(position, length, mode);
+  return source < 0 ? 0.0f : channel[source];
+}
+
+}  // namespace
+
+TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns)
+    : stride_(stride), columns_(columns), positions_(offsets.size()) {
+  const auto remainder = [&](size_t t) {
+    return offsets[t] - floor_divide(offsets[t], stride) * stride;
+  };
+  std::vector<size_t> order(offsets.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(remainder(a), offsets[a]) < std::pair(remainder(b), offsets[b]);
+  });
+  for (size_t i = 0; i < order.size(); ++i) {
+    const size_t t = order[i];
+    const bool joins = i > 0 && remainder(t) == remainder(order[i - 1]) &&
+                       offsets[t] - offsets[order[i - 1]] <= columns * stride;
+    if (!joins) {
+      runs_.push_back({offsets[t], 0, row_size_});
+      row_size_ += columns;
+    }
+    Run& run = runs_.back();
+    const int64_t shift = (offsets[t] - run.start) / stride;
+    row_size_ += shift - run.more;
+    run.more = shift;
+    positions_[t] = static_cast<int32_t>(run.position + shift);
+  }
+  row_size_ = odd_cache_lines(row_size_);
+}
+
+void TapTile::pack(const float* channel, int64_t length, PaddingMode mode, int64_t first,
+                   int64_t count, float* row) const {
+  for (const Run& run : runs_) {
+    const int64_t start = run.start + first * stride_;
+    const int64_t wanted = count + run.more;
+    // [inside_begin, inside_end) of the run lies within the input.
+    const int64_t inside_begin = std::clamp(ceil_divide(-start, stride_), int64_t{0}, wanted);
+    const int64_t inside_end =
+        std::clamp(ceil_divide(length - start, stride_), inside_begin, wanted);
+    float* target = row + run.position;
+    for (int64_t i = 0; i < inside_begin; ++i) {
+      target[i] = padded_value(channel, length, mode, start + i * stride_);
+    }
+    if (stride_ == 1 && inside_end > inside_begin) {
+      std::memcpy(target + inside_begin, channel + start + inside_begin,
+                  static_cast<size_t>(inside_end - inside_begin) * sizeof(float));
+    } else {
+      for (int64_t i = inside_begin; i < inside_end; ++i) target[i] = channel[start + i * stride_];
+    }
+    for (int64_t i = inside_end; i < wanted; ++i) {
+      target[i] = padded_value(channel, length, mode, start + i * stride_);
+    }
+    std::fill(target + wanted, target + columns_ + run.more, 0.0f);
+  }
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,47 @@
+// A tile of input on which every tap of a convolution is a shifted, contiguous row.
+//
+// Output q of a convolution reads input q * stride + offset[t] for tap t. Taps whose offsets leave
+// the same remainder by the stride read the same inputs, shifted, so the tile keeps one run of
+// consecutive such inputs for all of them: nothing is copied once per tap as im2col would, and
+// every stride and dilation reads contiguously. Taps further apart than a tile get runs of their
+// own.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "layers/conv1d/padding_mode.h"
+
+namespace engine::cpu {
+
+/// How one channel of input is laid out for `columns` outputs and a list of taps.
+class TapTile {
+ public:
+  /// `offsets` are the input positions that output 0 reads, one for each tap.
+  TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns);
+
+  /// Floats that one channel takes.
+  int64_t row_size() const { return row_size_; }
+  /// Where in a row the input of output 0 lies, for each tap.
+  const std::vector<int32_t>& positions() const { return positions_; }
+
+  /// Fills a row with what outputs [first, first + count) read of one channel of `length` inputs.
+  /// Columns beyond `count` become zero.
+  void pack(const float* channel, int64_t length, PaddingMode mode, int64_t first, int64_t count,
+            float* row) const;
+
+ private:
+  struct Run {
+    int64_t start;     // input position that output 0 reads first
+    int64_t more;      // inputs beyond one for each output
+    int64_t position;  // in the row
+  };
+
+  int64_t stride_;
+  int64_t columns_;
+  int64_t row_size_ = 0;
+  std::vector<Run> runs_;
+  std::vector<int32_t> positions_;
+};
+
+}  // namespace engine::cpu

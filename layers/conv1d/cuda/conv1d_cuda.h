@@ -1,0 +1,15 @@
+// The CUDA kernels of Conv1d, as rows of its table.
+#pragma once
+
+#include "layers/conv1d/conv1d_select.h"
+
+namespace engine::cuda {
+
+/// Every problem, in fp32 arithmetic whatever the precision asked for (tap_convolution.cu).
+Conv1dKernel conv1d_direct();
+
+/// The input unfolded into a matrix, piece by piece, and cuBLAS (im2col.cu): the plain baseline.
+/// Requires that 64 columns of the unfolded matrix fit its workspace.
+Conv1dKernel conv1d_im2col_cublas();
+
+}  // namespace engine::cuda

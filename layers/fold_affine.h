@@ -1,0 +1,23 @@
+// Folding of a per-channel affine map into the weights of the layer before it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "engine/layer.h"
+
+namespace engine {
+
+/// True where `affine` has a scale and a shift for each of `channels` output channels.
+bool fits_affine(const ChannelAffine& affine, int64_t channels);
+
+/// The parameters `weight` and `bias` of a layer y = W x + bias (bias may be missing), changed so
+/// that it computes scale * y + shift: both are folded in double and rounded once.
+/// `channel_of(i)` is the output channel of the weight at flat index i.
+std::map<std::string, Tensor> fold_affine(const std::map<std::string, Tensor>& parameters,
+                                          const ChannelAffine& affine,
+                                          const std::function<int64_t(int64_t)>& channel_of);
+
+}  // namespace engine

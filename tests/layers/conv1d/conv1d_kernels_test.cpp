@@ -1,0 +1,159 @@
+// Every row of the Conv1d table on every problem that it can compute, and the choice among them.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "engine/error.h"
+#include "engine/plan/weight_cache.h"
+#include "layers/conv1d/conv1d.h"
+#include "layers/conv1d/conv1d_select.h"
+#include "tests/layers/conv1d/random_conv1d.h"
+#include "tests/support/expectation.h"
+#include "tests/support/layer_check.h"
+#include "tests/support/random.h"
+#include "tests/support/run_layer.h"
+
+namespace engine::test {
+namespace {
+
+// A Conv1d that runs one row of the table, chosen or not.
+class OneKernel : public Layer {
+ public:
+  OneKernel(const Conv1d& conv, const Conv1dKernel& kernel) : conv_(conv), kernel_(kernel) {
+    set_parameters(conv.loaded_parameters());
+  }
+  std::vector<TensorSpec> infer(const std::vector<TensorSpec>& inputs) const override {
+    return conv_.infer(inputs);
+  }
+  Step prepare(const PrepareContext& context) const override {
+    Step step = kernel_.prepare(conv_.problem(context.inputs[0], context.precision), context);
+    step.kernel = kernel_.name;
+    return step;
+  }
+
+ private:
+  const Conv1d& conv_;
+  const Conv1dKernel& kernel_;
+};
+
+// Runs every row that can compute the case on the target; returns how many did.
+int check_kernels_on(const LayerCase& layer_case, const Target& target) {
+  Random random(layer_case.seed);
+  const Attributes attributes = Attributes::parse(layer_case.attributes);
+  Conv1d conv(attributes);
+  const DType storage = storage_dtype(target.precision);
+  Problem problem{
+      "Conv1d", attributes, draw_parameters(conv, layer_case.inputs, storage, random), {}};
+  conv.set_parameters(problem.parameters);
+  Tensor input = Tensor::empty(layer_case.inputs[0].shape);
+  for (int64_t i = 0; i < input.elements(); ++i) {
+    input.data<float>()[i] = static_cast<float>(random.normal());
+  }
+  problem.inputs = {input.to(storage)};
+  const Expectation expected = expect(problem, target.precision).front();
+  const Conv1dProblem sizes = conv.problem(problem.inputs[0].spec(), target.precision);
+  int count = 0;
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    if (kernel.device != target.device.type || !kernel.can_implement(sizes)) continue;
+    INFO("kernel ", kernel.name, " on ", to_string(sizes));
+    const Tensor output = run_layer(OneKernel(conv, kernel), problem.inputs, target).front();
+    const std::string wrong = difference(output, expected, target.precision);
+    CHECK_MESSAGE(wrong.empty(), wrong);
+    ++count;
+  }
+  return count;
+}
+
+void check_kernels(const LayerCase& layer_case) {
+  INFO("seed ", layer_case.seed);
+  for (const Target& target : targets()) {
+    INFO("on ", to_string(target));
+    CHECK(check_kernels_on(layer_case, target) > 0);
+  }
+}
+
+Conv1dProblem problem_of(const std::string& attributes, const Shape& input,
+                         Precision precision = Precision::kFp32) {
+  return Conv1d(Attributes::parse(attributes))
+      .problem({input, storage_dtype(precision)}, precision);
+}
+
+std::string chosen(const std::string& attributes, const Shape& input, Device::Type device,
+                   Precision precision = Precision::kFp32) {
+  return select_conv1d(problem_of(attributes, input, precision), device).kernel->name;
+}
+
+TEST_CASE("every Conv1d kernel on random problems") {
+  for (uint64_t seed = 1001; seed <= 1120; ++seed) check_kernels(random_conv1d(seed));
+}
+
+TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
+  check_kernels({"Conv1d", "{out_channels: 7, kernel_size: 3, padding: 1}", {{{1, 400, 130}}}, 1});
+  check_kernels(
+      {"Conv1d", "{out_channels: 3, kernel_size: 9000, padding: 100}", {{{1, 2, 9100}}}, 2});
+  check_kernels({"Conv1d", "{out_channels: 66, kernel_size: 1}", {{{2, 260, 77}}}, 3});
+  check_kernels({"Conv1d", "{out_channels: 2, kernel_size: 3, stride: 2}", {{{1, 1, 20011}}}, 4});
+}
+
+TEST_CASE("Conv1d kernels have names of their own") {
+  std::vector<std::string> names;
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    CHECK(std::string(kernel.name).rfind("conv1d_", 0) == 0);
+    CHECK(std::find(names.begin(), names.end(), kernel.name) == names.end());
+    names.push_back(kernel.name);
+  }
+  CHECK(names.size() >= 3);
+}
+
+TEST_CASE("the CPU's choice among Conv1d kernels") {
+  const auto cpu = Device::Type::kCpu;
+  CHECK(chosen("{out_channels: 128, kernel_size: 3}", {2, 64, 131072}, cpu) == "conv1d_tiled_cpu");
+  CHECK(chosen("{out_channels: 512, kernel_size: 3, groups: 512}", {1, 512, 16000}, cpu) ==
+        "conv1d_tiled_rows_cpu");
+  CHECK(chosen("{out_channels: 1, kernel_size: 7}", {1, 32, 16000}, cpu) ==
+        "conv1d_tiled_rows_cpu");
+}
+
+TEST_CASE("the choice among Conv1d kernels depends on the problem alone and gives its reason") {
+  const Conv1dProblem problem = problem_of("{out_channels: 128, kernel_size: 3}", {2, 64, 1000});
+  const Conv1dChoice first = select_conv1d(problem, Device::Type::kCpu);
+  const Conv1dChoice second = select_conv1d(problem, Device::Type::kCpu);
+  CHECK(first.kernel == second.kernel);
+  CHECK(first.reason == second.reason);
+  CHECK(first.reason.rfind(fmt::format("predicted us: {} ", first.kernel->name), 0) == 0);
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    if (kernel.device != Device::Type::kCpu) continue;
+    CHECK(kernel.seconds(problem) >= first.kernel->seconds(problem));
+    CHECK(first.reason.find(kernel.name) != std::string::npos);
+  }
+}
+
+TEST_CASE("a prepared Conv1d names its kernel and reason") {
+  Conv1d conv(Attributes::parse("{out_channels: 4, kernel_size: 3}"));
+  const TensorSpec input{{1, 2, 10}};
+  const Conv1dChoice choice =
+      select_conv1d(conv.problem(input, Precision::kFp32), Device::Type::kCpu);
+  Random random(1);
+  conv.set_parameters(draw_parameters(conv, {input}, DType::kF32, random));
+  WeightCache weights;
+  PrepareContext context;
+  context.inputs = {input};
+  context.outputs = conv.infer({input});
+  context.layer = &conv;
+  context.weights = &weights;
+  const Step step = conv.prepare(context);
+  CHECK(step.kernel == choice.kernel->name);
+  CHECK(step.reason == choice.reason);
+}
+
+TEST_CASE("a Conv1d problem prints every size") {
+  const Conv1dProblem problem = problem_of(
+      "{out_channels: 8, kernel_size: 3, stride: 2, dilation: 4, groups: 2, padding: "
+      "[3, 5], padding_mode: reflect}",
+      {2, 6, 29}, Precision::kTf32);
+  CHECK(to_string(problem) ==
+        "Conv1d tf32 x [2, 6, 29] w [8, 3, 3] y [2, 8, 15] stride 2 padding 3+5 reflect dilation 4 "
+        "groups 2 bias then Identity");
+}
+
+}  // namespace
+}  // namespace engine::test

@@ -1,0 +1,62 @@
+#include "tests/layers/conv1d/random_conv1d.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace engine::test {
+namespace {
+
+// "padding: ..." and the inputs that it adds to a length.
+struct Padding {
+  std::string text;
+  int64_t left = 0;
+  int64_t right = 0;
+};
+
+Padding draw_padding(Random& random, int64_t stride, int64_t span, int64_t most) {
+  const int64_t kind = random.integer(0, 5);
+  if (kind == 0 && stride == 1 && span - span / 2 <= most) {
+    return {", padding: same", span / 2, span - span / 2};
+  }
+  if (kind == 1 && span <= most) return {", padding: causal", span, 0};
+  if (kind == 2) return {", padding: valid", 0, 0};
+  const int64_t left = random.integer(0, most), right = random.integer(0, most);
+  if (kind == 3) return {fmt::format(", padding: {}", left), left, left};
+  if (kind == 4) return {fmt::format(", padding: [{}, {}]", left, right), left, right};
+  return {"", 0, 0};
+}
+
+}  // namespace
+
+LayerCase random_conv1d(uint64_t seed) {
+  Random random(seed);
+  const int64_t groups = random.pick<int64_t>({1, 1, 1, 2, 3, 8});
+  const bool depthwise = random.chance(0.2);
+  const int64_t group_inputs = depthwise ? 1 : random.integer(1, 9);
+  const int64_t group_outputs = depthwise ? random.integer(1, 2) : random.integer(1, 11);
+  const int64_t kernel_size = random.pick<int64_t>({1, 1, 2, 3, 3, 4, 5, 7, 16, 33});
+  const int64_t stride = random.pick<int64_t>({1, 1, 1, 2, 3, 4, 7});
+  const int64_t dilation = random.pick<int64_t>({1, 1, 1, 2, 3, 5, 16});
+  const int64_t length = random.pick<int64_t>({1, 2, 5, 16, 31, 100, 257, 700});
+  const std::string mode =
+      random.pick<std::string>({"zeros", "zeros", "reflect", "replicate", "circular"});
+  const int64_t span = dilation * (kernel_size - 1);
+  const int64_t most = mode == "reflect"    ? length - 1
+                       : mode == "circular" ? length
+                                            : std::min<int64_t>(span + 3, 40);
+  Padding padding = draw_padding(random, stride, span, most);
+  // Too short an input is made longer, so that every seed is a legal case.
+  const int64_t missing = span + 1 - padding.left - padding.right - length;
+  const int64_t legal_length = length + std::max<int64_t>(missing, 0);
+  const bool bias = random.chance(0.7);
+  return {"Conv1d",
+          fmt::format("{{out_channels: {}, kernel_size: {}, stride: {}, dilation: {}, groups: {}, "
+                      "padding_mode: {}, bias: {}{}}}",
+                      groups * group_outputs, kernel_size, stride, dilation, groups, mode, bias,
+                      padding.text),
+          {{{random.integer(1, 3), groups * group_inputs, legal_length}}},
+          seed};
+}
+
+}  // namespace engine::test

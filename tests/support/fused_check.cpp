@@ -1,0 +1,108 @@
+#include "tests/support/fused_check.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/layer.h"
+#include "tests/support/expectation.h"
+#include "tests/support/random.h"
+#include "tests/support/run_layer.h"
+
+namespace engine::test {
+namespace {
+
+using Value = reference::Value<double>;
+
+ChannelAffine draw_affine(int64_t channels, Random& random) {
+  ChannelAffine affine;
+  for (int64_t c = 0; c < channels; ++c) {
+    affine.scale.push_back(random.uniform(0.5, 2.0) * (random.chance(0.5) ? 1.0 : -1.0));
+    affine.shift.push_back(random.normal());
+  }
+  return affine;
+}
+
+Value apply(const ChannelAffine& affine, Value value) {
+  const auto channels = static_cast<int64_t>(affine.scale.size());
+  const int64_t run = value.shape.size() == 3 ? value.shape[2] : 1;
+  for (size_t i = 0; i < value.data.size(); ++i) {
+    const auto c = static_cast<size_t>(static_cast<int64_t>(i) / run % channels);
+    value.data[i] = affine.scale[c] * value.data[i] + affine.shift[c];
+  }
+  return value;
+}
+
+// An activation layer: its type and attributes.
+struct Following {
+  std::string type;
+  std::string attributes;
+};
+
+const std::vector<Following> kFollowing = {
+    {"Identity", "{}"}, {"ReLU", "{}"},    {"LeakyReLU", "{negative_slope: 0.2}"},
+    {"ELU", "{}"},      {"GELU", "{}"},    {"GELU", "{approximate: tanh}"},
+    {"SiLU", "{}"},     {"Sigmoid", "{}"}, {"Tanh", "{}"},
+    {"Softplus", "{}"}};
+
+void check_following(const Layer& layer, const Problem& problem, const Value& exact, double allowed,
+                     const Following& following, const Target& target) {
+  INFO("with ", following.type, " ", following.attributes);
+  const Attributes attributes = Attributes::parse(following.attributes);
+  std::unique_ptr<Layer> fused;
+  Expectation expected{exact, allowed};
+  if (following.type != "Identity") {
+    const auto after = LayerRegistry::global().create(following.type, attributes);
+    fused = layer.with_activation(after->as_activation().value());
+    REQUIRE(fused != nullptr);
+    fused->set_parameters(layer.loaded_parameters());
+    expected.exact = reference::evaluate<double>(following.type, attributes, {}, {exact}).front();
+  }
+  const Layer& whole = fused ? *fused : layer;
+  const Tensor output = run_layer(whole, problem.inputs, target).front();
+  const std::string wrong = difference(output, expected, target.precision);
+  CHECK_MESSAGE(wrong.empty(), wrong);
+}
+
+void check_on(const LayerCase& layer_case, int64_t channels, const Target& target) {
+  Random random(layer_case.seed);
+  const Attributes attributes = Attributes::parse(layer_case.attributes);
+  const auto layer = LayerRegistry::global().create(layer_case.type, attributes);
+  const DType storage = storage_dtype(target.precision);
+  Problem problem{layer_case.type, attributes, {}, {}};
+  problem.parameters = draw_parameters(*layer, layer_case.inputs, storage, random);
+  layer->set_parameters(problem.parameters);
+  for (const TensorSpec& spec : layer_case.inputs) {
+    Tensor input = Tensor::empty(spec.shape);
+    for (int64_t i = 0; i < input.elements(); ++i) {
+      input.data<float>()[i] = static_cast<float>(random.normal());
+    }
+    problem.inputs.push_back(input.to(storage));
+  }
+  const ChannelAffine affine = draw_affine(channels, random);
+  const auto folded = layer->with_affine(affine, layer->infer(layer_case.inputs)[0]);
+  REQUIRE(folded != nullptr);
+
+  const Value exact = apply(affine, expect(problem, target.precision)[0].exact);
+  problem.parameters = folded->loaded_parameters();
+  // Twice what the folded layer may err by: once more for the rounding of the folded parameters
+  // and for activations that are steeper than 1 (none is steeper than 1.13).
+  const double allowed = 2.0 * expect(problem, target.precision)[0].allowed;
+  for (const Following& following : kFollowing) {
+    check_following(*folded, problem, exact, allowed, following, target);
+  }
+}
+
+}  // namespace
+
+void check_fused(const LayerCase& layer_case, int64_t channels) {
+  INFO(layer_case.type, " ", layer_case.attributes, " seed ", layer_case.seed);
+  for (const Target& target : targets()) {
+    INFO("on ", to_string(target));
+    check_on(layer_case, channels, target);
+  }
+}
+
+}  // namespace engine::test

@@ -14,7 +14,7 @@
 namespace engine {
 namespace {
 
-constexpr int kTrials = 3000;
+constexpr int kTrials = 1000;
 const std::string kData = (test::source_path("tests/data") / "").string();
 
 // Cut short, or with a few bytes flipped, or with one piece overwritten by another.

@@ -1,12 +1,10 @@
-// ModelSpec -> Graph: builds the layers, orders them, infers shapes at the typical sizes.
+// ModelSpec -> Graph: builds the layers, infers shapes at the typical sizes.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "engine/error.h"
 #include "engine/graph/graph.h"
-#include "engine/model/nearest_name.h"
 
 namespace engine {
 namespace {
@@ -28,8 +26,7 @@ class Builder {
 
   Graph build(const std::vector<Shape>& input_shapes) {
     for (size_t i = 0; i < spec_.inputs.size(); ++i) add_input(spec_.inputs[i], input_shapes[i]);
-    for (size_t i = 0; i < spec_.layers.size(); ++i) layer_index_[spec_.layers[i].name] = i;
-    for (size_t i = 0; i < spec_.layers.size(); ++i) visit(i);
+    for (const LayerSpec& layer : spec_.layers) add_node(layer);
     for (const OutputSpec& output : spec_.outputs) {
       graph_.outputs.push_back({output.name, find_value(output.value)});
     }
@@ -49,47 +46,15 @@ class Builder {
     return index;
   }
 
-  // Adds the layers that layer `index` reads from, then the layer itself: a depth-first walk with
-  // a stack of its own, so that a chain of any length fits.
-  void visit(size_t index) {
-    std::vector<size_t> stack{index};
-    while (!stack.empty()) {
-      const LayerSpec& layer = spec_.layers[stack.back()];
-      if (done_.count(layer.name)) {
-        stack.pop_back();
-        continue;
-      }
-      open_.insert(layer.name);
-      bool ready = true;
-      for (const ValueRef& input : layer.inputs) {
-        const auto found = layer_index_.find(layer_of(input.name));
-        if (found == layer_index_.end() || done_.count(found->first)) continue;
-        if (open_.count(found->first)) {
-          fail(input.place,
-               fmt::format("layers '{}' and '{}' form a cycle", layer.name, found->first));
-        }
-        stack.push_back(found->second);
-        ready = false;
-        break;
-      }
-      if (!ready) continue;
-      add_node(layer);
-      done_.insert(layer.name);
-      stack.pop_back();
-    }
-  }
-
   int find_value(const ValueRef& reference) const {
     const std::string& name = reference.name;
-    const auto found = value_index_.find(name.ends_with(":0") ? layer_of(name) : name);
-    if (found != value_index_.end()) return found->second;
-    if (layer_index_.count(layer_of(name))) {
-      fail(reference.place, fmt::format("layer '{}' has no output '{}'", layer_of(name), name));
+    if (const auto found = value_index_.find(name); found != value_index_.end()) {
+      return found->second;
     }
-    std::vector<std::string> names;
-    for (const auto& [known, index] : value_index_) names.push_back(known);
-    fail(reference.place,
-         fmt::format("no layer or input is called '{}'{}", name, did_you_mean(name, names)));
+    const std::string layer = layer_of(name);
+    fail(reference.place, value_index_.count(layer)
+                              ? fmt::format("layer '{}' has no output '{}'", layer, name)
+                              : fmt::format("no input or earlier layer is called '{}'", layer));
   }
 
   void add_node(const LayerSpec& layer) {
@@ -119,10 +84,7 @@ class Builder {
   const ModelSpec& spec_;
   const LayerRegistry& registry_;
   Graph graph_;
-  std::map<std::string, size_t> layer_index_;
   std::map<std::string, int> value_index_;
-  std::set<std::string> open_;  // being visited: reaching one again is a cycle
-  std::set<std::string> done_;
 };
 
 // Every name's size, for a declared shape.

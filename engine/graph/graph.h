@@ -45,8 +45,8 @@ struct Graph {
   std::vector<GraphOutput> outputs;
 };
 
-/// Builds every layer through the registry, orders them and infers all shapes at the typical
-/// sizes. Throws Error(kModel) that names the layer and its place.
+/// Builds every layer through the registry and infers all shapes at the typical sizes. Throws
+/// Error(kModel) that names the layer and its place.
 Graph build_graph(const ModelSpec& spec, const LayerRegistry& registry);
 
 /// Shapes (in logical dtypes: floats are f32) of all values for concrete input shapes. Throws

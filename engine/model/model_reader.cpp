@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <unordered_map>
 
@@ -22,6 +21,7 @@ namespace {
 using Kind = YamlValue::Kind;
 
 constexpr size_t kMaxModelBytes = 100'000'000;  // far above any model file
+constexpr double kMaxSampleRate = 1e12;         // Hz; samples of a second are counted in 64 bits
 
 const std::vector<std::string> kModelKeys = {"format", "name",   "weights", "inputs",
                                              "sizes",  "layers", "outputs", "labels"};
@@ -65,8 +65,8 @@ SizeSpec read_size(const YamlValue& value) {
 
 double read_sample_rate(const YamlValue& value) {
   const std::optional<double> rate = as_number(value);
-  if (rate && std::isfinite(*rate) && *rate > 0) return *rate;
-  fail_expected("'sample_rate'", "a positive number of Hz", value);
+  if (rate && *rate > 0 && *rate <= kMaxSampleRate) return *rate;
+  fail_expected("'sample_rate'", "a positive number of Hz, at most 1e12", value);
 }
 
 InputSpec read_input(const YamlValue::Entry& entry) {

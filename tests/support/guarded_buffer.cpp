@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "engine/cuda/runtime.h"
 
@@ -10,12 +11,13 @@ namespace engine::test {
 namespace {
 
 constexpr int kPattern = 0xFF;
-constexpr int64_t kAlignment = 256;
+constexpr size_t kAlignment = 256;
 
 std::shared_ptr<void> allocate(Device device, int64_t bytes) {
   if (device.is_cuda()) return cuda::allocate(device, bytes);
-  const int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  return {std::aligned_alloc(kAlignment, static_cast<size_t>(rounded)), std::free};
+  void* memory = nullptr;  // not std::aligned_alloc, which wants a multiple of the alignment
+  if (posix_memalign(&memory, kAlignment, static_cast<size_t>(bytes)) != 0) throw std::bad_alloc();
+  return {memory, std::free};
 }
 
 void fill(void* target, int64_t bytes, Device device) {
@@ -28,12 +30,10 @@ void fill(void* target, int64_t bytes, Device device) {
 
 }  // namespace
 
-GuardedBuffer::GuardedBuffer(Device device, int64_t bytes)
-    : device_(device), bytes_(bytes), memory_(allocate(device, bytes + 2 * kBand)) {
-  fill(memory_.get(), bytes + 2 * kBand, device);
+GuardedBuffer::GuardedBuffer(Device device, int64_t bytes, int64_t band)
+    : device_(device), bytes_(bytes), band_(band), memory_(allocate(device, bytes + 2 * band)) {
+  fill(memory_.get(), bytes + 2 * band, device);
 }
-
-void GuardedBuffer::poison() { fill(data(), bytes_, device_); }
 
 void GuardedBuffer::write(const void* source) {
   if (device_.is_cuda()) {
@@ -56,11 +56,11 @@ std::vector<std::byte> GuardedBuffer::copy_to_host(int64_t begin, int64_t bytes)
   return copy;
 }
 
-std::vector<std::byte> GuardedBuffer::read() const { return copy_to_host(kBand, bytes_); }
+std::vector<std::byte> GuardedBuffer::read() const { return copy_to_host(band_, bytes_); }
 
 bool GuardedBuffer::bands_intact() const {
-  std::vector<std::byte> bands = copy_to_host(0, kBand);
-  const std::vector<std::byte> after = copy_to_host(kBand + bytes_, kBand);
+  std::vector<std::byte> bands = copy_to_host(0, band_);
+  const std::vector<std::byte> after = copy_to_host(band_ + bytes_, band_);
   bands.insert(bands.end(), after.begin(), after.end());
   return std::all_of(bands.begin(), bands.end(),
                      [](std::byte byte) { return byte == std::byte{kPattern}; });

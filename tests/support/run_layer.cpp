@@ -43,17 +43,12 @@ struct Buffers {
   GuardedBuffer workspace;
 
   Buffers(const std::vector<Tensor>& input_tensors, const std::vector<TensorSpec>& output_specs,
-          int64_t workspace_bytes, Device device)
-      : workspace(device, workspace_bytes) {
+          int64_t workspace_bytes, Device device, int64_t band)
+      : workspace(device, workspace_bytes, band) {
     for (const Tensor& tensor : input_tensors) {
-      inputs.emplace_back(device, tensor.bytes()).write(tensor.raw());
+      inputs.emplace_back(device, tensor.bytes(), band).write(tensor.raw());
     }
-    for (const TensorSpec& spec : output_specs) outputs.emplace_back(device, spec.bytes());
-  }
-
-  void poison() {
-    for (GuardedBuffer& output : outputs) output.poison();
-    workspace.poison();
+    for (const TensorSpec& spec : output_specs) outputs.emplace_back(device, spec.bytes(), band);
   }
 
   void check_untouched(const std::vector<Tensor>& input_tensors) const {
@@ -131,11 +126,11 @@ std::vector<Tensor> run_layer(const Layer& layer, const std::vector<Tensor>& inp
 
   const Step step = layer.prepare(context);
   CHECK_MESSAGE(!step.kernel.empty(), "the step does not name its kernel");
-  Buffers buffers(inputs, context.outputs, step.workspace_bytes, target.device);
-  for (int run = 0; run < 2; ++run) {
-    buffers.poison();
-    enqueue(step, buffers, target.device);
-  }
+  const Buffers tight(inputs, context.outputs, step.workspace_bytes, target.device, 0);
+  enqueue(step, tight, target.device);
+  const Buffers buffers(inputs, context.outputs, step.workspace_bytes, target.device,
+                        GuardedBuffer::kBand);
+  enqueue(step, buffers, target.device);
   buffers.check_untouched(inputs);
   std::vector<Tensor> outputs;
   for (size_t i = 0; i < buffers.outputs.size(); ++i) {

@@ -24,10 +24,11 @@ std::vector<Target> targets();
 /// The spec as it is stored in that precision: floats take the storage dtype.
 TensorSpec stored(const TensorSpec& spec, Precision precision);
 
-/// Infers, prepares and runs a layer whose parameters are set, twice over the same Step, and
-/// returns the second run's outputs on the CPU. `inputs` are CPU tensors in storage dtypes. Outputs
-/// and workspace are poisoned before each run; checks, through doctest, that nothing beyond them
-/// and no input was written. A view gives its input back under the new shape.
+/// Infers, prepares and runs a layer whose parameters are set, twice over the same Step: in memory
+/// without guard bands, for address sanitizers, then between bands. Returns the second run's
+/// outputs on the CPU. `inputs` are CPU tensors in storage dtypes. Outputs and workspace start as
+/// 0xFF bytes; checks, through doctest, that nothing beyond them and no input was written. A view
+/// gives its input back under the new shape.
 std::vector<Tensor> run_layer(const Layer& layer, const std::vector<Tensor>& inputs,
                               const Target& target);
 

@@ -54,4 +54,10 @@ void expect_rank(const TensorSpec& spec, size_t rank, const char* layout) {
                           to_string(spec.shape)));
 }
 
+void expect_floating_point(const TensorSpec& spec) {
+  if (is_floating(spec.dtype)) return;
+  throw Error(ErrorKind::kInvalidArgument,
+              fmt::format("expected an input of floating-point values, found {}", to_string(spec)));
+}
+
 }  // namespace engine

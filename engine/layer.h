@@ -157,6 +157,8 @@ class Layer {
 void expect_inputs(const std::vector<TensorSpec>& inputs, size_t count);
 /// Throws Error(kInvalidArgument) unless `spec` has `rank` dimensions; `layout` is e.g. "NCL".
 void expect_rank(const TensorSpec& spec, size_t rank, const char* layout);
+/// Throws Error(kInvalidArgument) for a spec of integers.
+void expect_floating_point(const TensorSpec& spec);
 
 /// Builds a layer from its attributes; throws what the Attributes getters throw.
 using LayerFactory = std::function<std::unique_ptr<Layer>(const Attributes&)>;

@@ -10,6 +10,7 @@ void register_conv_transpose1d(LayerRegistry& registry);
 void register_elementwise(LayerRegistry& registry);
 void register_embedding(LayerRegistry& registry);
 void register_linear(LayerRegistry& registry);
+void register_norms(LayerRegistry& registry);
 void register_pad1d(LayerRegistry& registry);
 void register_slice(LayerRegistry& registry);
 void register_split(LayerRegistry& registry);
@@ -25,6 +26,7 @@ void register_builtin_layers(LayerRegistry& registry) {
   register_elementwise(registry);
   register_embedding(registry);
   register_linear(registry);
+  register_norms(registry);
   register_pad1d(registry);
   register_slice(registry);
   register_split(registry);

@@ -4,12 +4,7 @@
 #include <cmath>
 
 #include "engine/activation.h"
-
-#ifdef __CUDACC__
-#define ENGINE_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define ENGINE_HOST_DEVICE inline
-#endif
+#include "engine/cuda/host_device.h"
 
 namespace engine {
 

@@ -12,6 +12,8 @@ void register_embedding(LayerRegistry& registry);
 void register_linear(LayerRegistry& registry);
 void register_norms(LayerRegistry& registry);
 void register_pad1d(LayerRegistry& registry);
+void register_pools(LayerRegistry& registry);
+void register_prelu(LayerRegistry& registry);
 void register_slice(LayerRegistry& registry);
 void register_split(LayerRegistry& registry);
 void register_transpose(LayerRegistry& registry);
@@ -28,6 +30,8 @@ void register_builtin_layers(LayerRegistry& registry) {
   register_linear(registry);
   register_norms(registry);
   register_pad1d(registry);
+  register_pools(registry);
+  register_prelu(registry);
   register_slice(registry);
   register_split(registry);
   register_transpose(registry);

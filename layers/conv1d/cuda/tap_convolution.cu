@@ -32,6 +32,7 @@ __device__ __noinline__ float activate(float value, const Activation& activation
 
 // How a TapProblem is cut into items.
 struct Cut {
+  int64_t phases;          // that have outputs
   int64_t channel_blocks;  // of a group
   int64_t tiles;           // of a phase's outputs
   int64_t items;
@@ -48,8 +49,8 @@ struct Item {
 
 __device__ Item decode(const TapProblem& p, const Cut& cut, int64_t index) {
   Item item;
-  item.phase = index % p.taps.phases();
-  index /= p.taps.phases();
+  item.phase = index % cut.phases;
+  index /= cut.phases;
   item.block = index % cut.channel_blocks;
   index /= cut.channel_blocks;
   item.group = index % p.groups;
@@ -166,10 +167,11 @@ template <typename T, int kChannels, int kPositions>
 void launch_tap_convolution(const TapProblem& p, const void* input, const float* weights,
                             const float* bias, void* output, CudaStream stream) {
   Cut cut;
+  cut.phases = p.taps.phases() < p.out_length ? p.taps.phases() : p.out_length;
   cut.channel_blocks = (p.group_outputs + kChannels - 1) / kChannels;
   const int64_t outputs = p.taps.outputs(0, p.out_length);
   cut.tiles = (outputs - 1) / (kThreads * kPositions) + 1;
-  cut.items = p.batch * p.groups * cut.channel_blocks * cut.tiles * p.taps.phases();
+  cut.items = p.batch * p.groups * cut.channel_blocks * cut.tiles * cut.phases;
   LaunchConfig config{"tap_convolution", grid_for(cut.items, 1)};
   config.block = kThreads;
   config.stream = stream;

@@ -30,7 +30,12 @@ DeviceInfo cpu_info() {
 
 }  // namespace
 
-Device Device::automatic() { return cuda::device_count() > 0 ? cuda() : cpu(); }
+Device Device::automatic() {
+  for (int i = 0; i < cuda::device_count(); ++i) {
+    if (cuda::has_kernels_for(i)) return cuda(i);
+  }
+  return cpu();
+}
 
 Device Device::parse(const std::string& text) {
   if (text == "auto") return automatic();

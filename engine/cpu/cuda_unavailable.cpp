@@ -17,6 +17,7 @@ std::string why_no_device() {
 }
 
 DeviceInfo device_info(int) { unavailable(); }
+bool has_kernels_for(int) { return false; }
 Stream::Stream(Device) { unavailable(); }
 Stream::~Stream() = default;
 void Stream::synchronize() const { unavailable(); }

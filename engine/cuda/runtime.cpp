@@ -60,10 +60,14 @@ DeviceInfo device_info(int index) {
           properties.multiProcessorCount, properties.major * 10 + properties.minor};
 }
 
+bool has_kernels_for(int index) {
+  return device_info(index).compute_capability >= kOldestArchitecture;
+}
+
 Stream::Stream(Device device) : device_(device) {
   use_device(device);
-  const DeviceInfo info = device_info(device.index);
-  if (info.compute_capability < kOldestArchitecture) {
+  if (!has_kernels_for(device.index)) {
+    const DeviceInfo info = device_info(device.index);
     throw Error(ErrorKind::kUnsupported,
                 fmt::format("{} has compute capability {}.{}; the kernels need 8.0 (Ampere) or "
                             "later; use --device cpu",

@@ -29,6 +29,9 @@ std::string why_no_device();
 
 DeviceInfo device_info(int index);
 
+/// Whether the kernels run on that GPU: false where it is older than what they are compiled for.
+bool has_kernels_for(int index);
+
 /// A stream of one GPU. It is ordered with the legacy default stream, on which plain tensors are
 /// allocated, so memory from there may be used on it at once.
 class Stream {

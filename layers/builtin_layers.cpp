@@ -10,6 +10,7 @@ void register_conv_transpose1d(LayerRegistry& registry);
 void register_elementwise(LayerRegistry& registry);
 void register_embedding(LayerRegistry& registry);
 void register_linear(LayerRegistry& registry);
+void register_mean(LayerRegistry& registry);
 void register_norms(LayerRegistry& registry);
 void register_pad1d(LayerRegistry& registry);
 void register_pools(LayerRegistry& registry);
@@ -28,6 +29,7 @@ void register_builtin_layers(LayerRegistry& registry) {
   register_elementwise(registry);
   register_embedding(registry);
   register_linear(registry);
+  register_mean(registry);
   register_norms(registry);
   register_pad1d(registry);
   register_pools(registry);

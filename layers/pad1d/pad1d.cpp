@@ -22,7 +22,7 @@ void pad_row(const PadProblem& problem, T value, const T* input, T* output, int6
              int64_t end) {
   const auto edge = [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; ++i) {
-      const int64_t index = padded_index(problem.mode, i - problem.left, problem.length);
+      const int64_t index = padded_source(i - problem.left, problem.length, problem.mode);
       output[i] = index < 0 ? value : input[index];
     }
   };
@@ -73,11 +73,11 @@ uint64_t stored_bits(double value, DType dtype) {
   return bits;
 }
 
-PadMode parse_mode(const std::string& name) {
-  if (name == "reflect") return PadMode::kReflect;
-  if (name == "replicate") return PadMode::kReplicate;
-  if (name == "circular") return PadMode::kCircular;
-  return PadMode::kConstant;
+PaddingMode parse_mode(const std::string& name) {
+  if (name == "reflect") return PaddingMode::kReflect;
+  if (name == "replicate") return PaddingMode::kReplicate;
+  if (name == "circular") return PaddingMode::kCircular;
+  return PaddingMode::kZeros;
 }
 
 class Pad1d : public Layer {
@@ -103,13 +103,13 @@ class Pad1d : public Layer {
     TensorSpec output = inputs[0];
     int64_t& length = output.shape[resolve_dim(-1, output.shape)];
     const int64_t most = std::max(left_, right_);
-    if (mode_ == PadMode::kReflect && most >= length) {
+    if (mode_ == PaddingMode::kReflect && most >= length) {
       throw Error(ErrorKind::kInvalidArgument,
                   fmt::format("reflect padding must be smaller than the length: found padding {} "
                               "and length {}",
                               most, length));
     }
-    if (mode_ == PadMode::kCircular && most > length) {
+    if (mode_ == PaddingMode::kCircular && most > length) {
       throw Error(ErrorKind::kInvalidArgument,
                   fmt::format("circular padding must not exceed the length: found padding {} and "
                               "length {}",
@@ -150,7 +150,7 @@ class Pad1d : public Layer {
   }
 
  private:
-  PadMode mode_;
+  PaddingMode mode_;
   double value_;
   int64_t left_ = 0;
   int64_t right_ = 0;

@@ -1,8 +1,8 @@
-// Padding of the last dimension: y[row][i] = x[row][padded_index(i - left)], or a constant.
+// Padding of the last dimension: y[row][i] = x[row][padded_source(i - left)], or a constant.
 //
 // Threads: one output element each, grid stride. Shared memory: none.
 // Bytes moved: each element read once (twice near the ends) and written once, which limits it.
-// Requires: elements of 2, 4 or 8 bytes; padding within padded_index's limits.
+// Requires: elements of 2, 4 or 8 bytes; padding within padded_source's limits.
 #include <cstring>
 #include <type_traits>
 
@@ -23,7 +23,7 @@ __global__ void pad1d_kernel(PadProblem problem, cuda::FastDivide output_length,
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) {
     const int64_t row = output_length.quotient(i);
     const int64_t position = i - row * problem.output_length - problem.left;
-    const int64_t index = padded_index(problem.mode, position, problem.length);
+    const int64_t index = padded_source(position, problem.length, problem.mode);
     output[i] = index < 0 ? value : input[row * problem.length + index];
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <deque>
 #include <vector>
 
 #include "engine/error.h"
@@ -11,6 +12,7 @@
 #include "engine/model/npy_header.h"
 #include "engine/model/text.h"
 #include "engine/model/zip_archive.h"
+#include "engine/model/zip_writer.h"
 
 namespace engine {
 namespace {
@@ -116,6 +118,24 @@ const char* descr_of(DType dtype) {
   return "?";
 }
 
+// A tensor as the bytes of a .npy file.
+class NpyFile {
+ public:
+  explicit NpyFile(const Tensor& tensor) : host_(tensor.to(Device::cpu())) {
+    if (host_.dtype() == DType::kBF16) host_ = host_.to(DType::kF32);
+    header_ = format_npy_header(descr_of(host_.dtype()), host_.shape());
+  }
+
+  /// Valid as long as this object stays where it is.
+  std::vector<std::string_view> parts() const {
+    return {header_, {static_cast<const char*>(host_.raw()), static_cast<size_t>(host_.bytes())}};
+  }
+
+ private:
+  Tensor host_;
+  std::string header_;
+};
+
 std::string_view bytes_of(const MappedFile& file) { return {file.data(), file.size()}; }
 
 }  // namespace
@@ -143,11 +163,18 @@ std::map<std::string, Tensor> read_npz(const std::string& path) {
 }
 
 void write_npy(const std::string& path, const Tensor& tensor) {
-  Tensor host = tensor.to(Device::cpu());
-  if (host.dtype() == DType::kBF16) host = host.to(DType::kF32);
-  const std::string header = format_npy_header(descr_of(host.dtype()), host.shape());
-  write_file(path,
-             {header, {static_cast<const char*>(host.raw()), static_cast<size_t>(host.bytes())}});
+  const NpyFile file(tensor);
+  write_file(path, file.parts());
+}
+
+void write_npz(const std::string& path, const std::map<std::string, Tensor>& tensors) {
+  std::deque<NpyFile> files;  // a deque keeps what the parts refer to in place
+  std::vector<ZipSource> members;
+  for (const auto& [name, tensor] : tensors) {
+    files.emplace_back(tensor);
+    members.push_back({name + ".npy", files.back().parts()});
+  }
+  write_zip(path, members);
 }
 
 }  // namespace engine

@@ -19,4 +19,8 @@ std::map<std::string, Tensor> read_npz(const std::string& path);
 /// Writes a tensor as version 1.0 .npy (bf16 as f4), atomically. Throws Error(kIo).
 void write_npy(const std::string& path, const Tensor& tensor);
 
+/// Writes each tensor as the member of its name with ".npy" added, uncompressed, atomically. Throws
+/// Error(kIo).
+void write_npz(const std::string& path, const std::map<std::string, Tensor>& tensors);
+
 }  // namespace engine

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 
 namespace engine::test {
@@ -32,10 +33,10 @@ void expect_error_line(const ProgramResult& result, int exit_code,
 
 ProgramResult run_shell(const std::string& command) {
   const TemporaryFolder folder;
-  const std::string folder_of_program = std::filesystem::path(ENGINE_PROGRAM).parent_path();
+  const std::string folder_of_program = program_path().parent_path();
   const std::string line =
       fmt::format("cd {} && export PATH={}:\"$PATH\" && ( {} ) >{} 2>{} </dev/null",
-                  shell_quoted(ENGINE_SOURCE_DIR), shell_quoted(folder_of_program), command,
+                  shell_quoted(source_path("")), shell_quoted(folder_of_program), command,
                   folder.file("out"), folder.file("err"));
   const int status = std::system(line.c_str());
   const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -9,4 +9,7 @@ namespace engine::test {
 /// place for tests that run on another machine than the one that built them.
 std::filesystem::path source_path(const std::filesystem::path& relative);
 
+/// The built `engine` program; ENGINE_PROGRAM in the environment names another.
+std::filesystem::path program_path();
+
 }  // namespace engine::test

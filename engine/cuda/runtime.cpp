@@ -140,9 +140,16 @@ void launch_kernel(const void* kernel, const LaunchConfig& config, void** argume
   }
   constexpr int64_t kDefaultSharedLimit = 48 * 1024;
   if (config.shared_bytes > kDefaultSharedLimit) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(config.shared_bytes)),
-          config.name);
+    const cudaError_t status = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(config.shared_bytes));
+    if (status == cudaErrorInvalidValue) {
+      cudaGetLastError();
+      throw Error(
+          ErrorKind::kUnsupported,
+          fmt::format("{}: {} bytes of shared memory for a block are beyond this GPU's limit",
+                      config.name, config.shared_bytes));
+    }
+    check(status, config.name);
   }
   const dim3 grid(static_cast<unsigned>(config.grid_x), static_cast<unsigned>(config.grid_y),
                   static_cast<unsigned>(config.grid_z));

@@ -8,8 +8,8 @@
 namespace engine::cpu {
 namespace {
 
-// The tile of input, on the stack of the thread that works on it.
-constexpr int64_t kTileFloats = 16384;
+// The tile of input: 128 KB on the stack of the thread that works on it, within a usual L2 cache.
+constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kMaxColumns = 2048;
 // Below this a piece of work costs less than waking a thread for it.
 constexpr double kMinFlopsPerPiece = 500e3;
@@ -39,6 +39,22 @@ std::vector<int64_t> offsets(const PhaseTaps& taps, int64_t first, int64_t count
     positions.push_back(taps.offset + i * taps.shift);
   }
   return positions;
+}
+
+// target[i * stride] = f(sums[i] + bias), or + target[i * stride] where that holds earlier sums.
+template <typename Math>
+void store_row(Math math, const Activation& activation, const float* sums, int64_t columns,
+               int64_t stride, bool first, float bias, float* target) {
+  if (stride != 1) {
+    for (int64_t i = 0; i < columns; ++i) {
+      float& place = target[i * stride];
+      place = math.apply(sums[i] + (first ? bias : place), activation);
+    }
+  } else if (first) {
+    for (int64_t i = 0; i < columns; ++i) target[i] = math.apply(sums[i] + bias, activation);
+  } else {
+    for (int64_t i = 0; i < columns; ++i) target[i] = math.apply(sums[i] + target[i], activation);
+  }
 }
 
 }  // namespace
@@ -215,32 +231,19 @@ void TapConvolution::run_block(const Item& item, const Phase& phase, const TapBl
 
 // Adds the bias, or what earlier passes left in the output, applies the activation, and stores.
 void TapConvolution::finish(const Item& item, const Phase& phase, const Pass& pass,
-                            float* sums) const {
+                            const float* sums) const {
   const int64_t stride = problem_.taps.phases();
   const int64_t rows = std::min(loops(rows_).rows, problem_.group_outputs - pass.row);
   const int64_t start = (item.first_column + pass.column) * stride + phase.index;
-  for (int64_t r = 0; r < rows; ++r) {
-    float* row = sums + r * loops(rows_).width;
-    float* target = item.output + (pass.row + r) * problem_.out_length + start;
-    if (pass.first) {
-      const float bias = item.bias ? item.bias[pass.row + r] : 0.0f;
-      for (int64_t i = 0; i < pass.columns; ++i) row[i] += bias;
-    } else if (stride == 1) {
-      for (int64_t i = 0; i < pass.columns; ++i) row[i] += target[i];
-    } else {
-      for (int64_t i = 0; i < pass.columns; ++i) row[i] += target[i * stride];
+  const auto kind = pass.last ? problem_.activation.kind : Activation::Kind::kIdentity;
+  with_activation_math(kind, [&](auto math) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t channel = pass.row + r;
+      store_row(math, problem_.activation, sums + r * loops(rows_).width, pass.columns, stride,
+                pass.first, item.bias ? item.bias[channel] : 0.0f,
+                item.output + channel * problem_.out_length + start);
     }
-    if (pass.last) {
-      with_activation_math(problem_.activation.kind, [&](auto math) {
-        for (int64_t i = 0; i < pass.columns; ++i) row[i] = math.apply(row[i], problem_.activation);
-      });
-    }
-    if (stride == 1) {
-      std::copy(row, row + pass.columns, target);
-    } else {
-      for (int64_t i = 0; i < pass.columns; ++i) target[i * stride] = row[i];
-    }
-  }
+  });
 }
 
 }  // namespace engine::cpu

@@ -58,7 +58,7 @@ class TapConvolution {
   std::vector<TapBlock> cut_taps(const PhaseTaps& taps) const;
   void run_item(const Item& item) const;
   void run_block(const Item& item, const Phase& phase, const TapBlock& block, float* tile) const;
-  void finish(const Item& item, const Phase& phase, const Pass& pass, float* sums) const;
+  void finish(const Item& item, const Phase& phase, const Pass& pass, const float* sums) const;
 
   TapProblem problem_;
   RowBlock rows_;

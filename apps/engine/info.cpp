@@ -50,19 +50,18 @@ std::string layer_table(const PlanReport& report) {
   return table.to_string();
 }
 
-// "1,021 samples (63.8 ms)": the widest of the layers that do not see everything, and the first
-// layer that does.
+// "1,021 samples (63.8 ms)", or "the whole input from 'mean' on; 1,021 samples (63.8 ms) before".
 std::string field_text(const PlanReport& report, std::optional<double> rate) {
   int64_t widest = 1;
-  std::string whole;
+  std::string first_whole;
   for (const LayerReport& layer : report.layers) {
     if (layer.receptive_field) widest = std::max(widest, *layer.receptive_field);
-    if (!layer.receptive_field && whole.empty()) whole = layer.name;
+    if (!layer.receptive_field && first_whole.empty()) first_whole = layer.name;
   }
-  std::string text = grouped(widest) + " samples";
-  if (rate) text += fmt::format(" ({})", si(static_cast<double>(widest) / *rate, "s"));
-  if (!whole.empty()) text += fmt::format("; the whole input from '{}' on", whole);
-  return text;
+  std::string samples = fmt::format("{} sample{}", grouped(widest), widest == 1 ? "" : "s");
+  if (rate) samples += fmt::format(" ({})", si(static_cast<double>(widest) / *rate, "s"));
+  if (first_whole.empty()) return samples;
+  return fmt::format("the whole input from '{}' on; {} before", first_whole, samples);
 }
 
 std::vector<std::string> or_none(const std::vector<std::string>& names) {

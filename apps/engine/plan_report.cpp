@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "apps/engine/receptive_field.h"
-#include "apps/engine/text_format.h"
 #include "engine/engine_state.h"
 
 namespace engine::cli {
@@ -61,10 +60,11 @@ PlanReport report_plan(const Engine& engine, const Plan& plan) {
 }
 
 std::string outputs_text(const std::vector<TensorSpec>& outputs) {
-  std::string text = to_string(outputs[0]);
-  for (size_t i = 1; i < outputs.size(); ++i)
-    text += fmt::format(" {}", to_string(outputs[i].shape));
-  return text;
+  std::vector<std::string> texts;
+  for (const TensorSpec& spec : outputs) {
+    texts.push_back(is_floating(spec.dtype) ? to_string(spec.shape) : to_string(spec));
+  }
+  return fmt::format("{}", fmt::join(texts, " "));
 }
 
 std::optional<double> sample_rate(const Engine& engine) {
@@ -82,7 +82,7 @@ std::string plan_title(const Engine& engine, const Plan& plan) {
     const PortInfo& input = engine.inputs()[i];
     title += fmt::format("{} {} {} {}", i == 0 ? ";" : ",", input.name, to_string(input.dtype),
                          to_string(plan.input_shapes[i]));
-    if (input.sample_rate) title += fmt::format(" at {}", si(*input.sample_rate, "Hz"));
+    if (input.sample_rate) title += fmt::format(" at {} Hz", *input.sample_rate);
   }
   return title;
 }

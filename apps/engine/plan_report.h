@@ -36,10 +36,10 @@ struct PlanReport {
 
 PlanReport report_plan(const Engine& engine, const Plan& plan);
 
-/// "f32 [1, 64, 16000]", or the same of each output: "f32 [1, 2, 8] [1, 2, 8]".
+/// "[1, 64, 16000]", or the shape of each output: "[1, 2, 8] [1, 2, 8]"; integers with their dtype.
 std::string outputs_text(const std::vector<TensorSpec>& outputs);
 
-/// "keywords on cpu in fp32; waveform f32 [1, 1, 16000] at 16 kHz".
+/// "keywords on cpu in fp32; waveform f32 [1, 1, 16000] at 16000 Hz".
 std::string plan_title(const Engine& engine, const Plan& plan);
 
 /// The first sample rate that an input of the model declares.

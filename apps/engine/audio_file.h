@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,11 @@ struct Audio {
   int64_t length() const { return static_cast<int64_t>(channels.front().size()); }
 };
 
-/// Reads a whole file: at least one channel and one sample. Throws Error(kIo).
-Audio read_audio(const std::string& path);
+/// Told of everything about a file, or done to it, that the user should know.
+using Notify = std::function<void(const std::string& message)>;
+
+/// Reads a whole file: at least one channel and one sample. Notifies of a WAV file that ends before
+/// its declared end. Throws Error(kIo).
+Audio read_audio(const std::string& path, const Notify& notify);
 
 }  // namespace engine::cli

@@ -1,7 +1,6 @@
 // Sound made to fit what a model's input declares, saying what was changed.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "apps/engine/audio_file.h"
@@ -9,9 +8,6 @@
 #include "engine/tensor.h"
 
 namespace engine::cli {
-
-/// Told of every change made to what the user gave.
-using Notify = std::function<void(const std::string& message)>;
 
 /// `audio` as f32 in the input's shape, [length], [batch, length] or [batch, channels, length] with
 /// a batch of 1: its channels averaged into one, or its one channel repeated, where the input

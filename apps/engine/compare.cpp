@@ -29,7 +29,7 @@ struct CompareOptions {
   ModelOptions model;  // its precision is not used
   Sizes sizes;
   std::vector<std::string> inputs;
-  std::vector<std::string> precisions{"fp32"};
+  std::vector<std::string> precisions;  ///< of the GPU; none stands for fp32
   uint64_t seed = 1;
   std::optional<double> tolerance;
 };
@@ -62,11 +62,14 @@ std::vector<Backend> choose_backends(const CompareOptions& options) {
   const Device device = Device::parse(options.model.device);
   std::vector<Backend> backends{{"cpu", {Device::cpu(), Precision::kFp32, options.model.threads}}};
   if (device.is_cuda()) {
-    for (const std::string& name : options.precisions) {
+    const std::vector<std::string> fp32{"fp32"};
+    for (const std::string& name : options.precisions.empty() ? fp32 : options.precisions) {
       backends.push_back({name, {device, parse_precision(name), options.model.threads}});
     }
   } else if (options.model.device == "auto") {
     note("the CPU only: " + cuda::why_no_device());
+  } else if (!options.precisions.empty()) {
+    note("the CPU only, in fp32: --precision is for a GPU");
   }
   for (Backend& backend : backends) {
     backend.tolerance = options.tolerance.value_or(default_tolerance(backend.options.precision));
@@ -277,12 +280,11 @@ void add_compare_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command
       ->add_option("--precision", options->precisions,
-                   "On the GPU, separated by commas: fp32, tf32, fp16, bf16")
+                   "Of the GPU, by commas: fp32, tf32, fp16, bf16 [default: fp32]")
       ->type_name("NAMES")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(precision_name())
-      ->capture_default_str();
+      ->check(precision_name());
   add_threads_option(*command, options->model.threads);
   add_size_option(*command, options->sizes);
   command

@@ -92,8 +92,8 @@ class Reader {
   std::string no_such_input(const std::string& name) const {
     std::vector<std::string> names;
     for (const InputSpec& input : model_.inputs) names.push_back(input.name);
-    return fmt::format("the model has no input '{}'{}; it takes {}", name,
-                       did_you_mean(name, names), inputs_text());
+    return fmt::format("the model has no input '{}', only {}{}", name, inputs_text(),
+                       did_you_mean(name, names));
   }
 
   Tensor read_one(const std::string& path, const InputSpec& input) const {
@@ -103,7 +103,7 @@ class Reader {
       note_narrowed(contents(file), path);
       return fit_tensor(tensor, input, path, notify_);
     }
-    return fit_audio(read_audio(path), input, path, notify_);
+    return fit_audio(read_audio(path, notify_), input, path, notify_);
   }
 
   static std::string_view contents(const MappedFile& file) { return {file.data(), file.size()}; }

@@ -107,6 +107,18 @@ TEST_CASE("run: a WAV arrives as its samples divided by full scale") {
   CHECK(elements_of(read_npy(y)) == std::vector<float>{0.0f, 0.5f, -1.0f});
 }
 
+TEST_CASE("run: a truncated WAV is used as far as it goes, with a note") {
+  const TemporaryFolder folder;
+  const std::string whole = read_bytes(std::string(ENGINE_SOURCE_DIR) + "/" + sample("yes.wav"));
+  const std::string part = folder.write("part.wav", whole.substr(0, whole.size() - 2000));
+  const ProgramResult result =
+      run_program(fmt::format("run --device cpu graphs/keywords.yaml --input '{}'", part));
+  CHECK(result.exit_code == 0);
+  CHECK(result.err == fmt::format("engine: note: {}: the file is truncated: it declares {} bytes, "
+                                  "but has {}\n",
+                                  part, whole.size(), whole.size() - 2000));
+}
+
 TEST_CASE("run: inputs by order, by name and by .npz; outputs by name and all together") {
   const TemporaryFolder folder;
   const std::string model = shell_quoted(folder.write("two.yaml", kTwoInputs));

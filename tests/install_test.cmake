@@ -1,6 +1,6 @@
-# Installs the engine into a folder of its own, builds apps/embed against it outside the source
+# Installs the engine into a temporary folder, builds apps/embed against it outside the source
 # tree, and runs it.
-# usage: cmake -DSOURCE_DIR=... -DBUILD_DIR=... -DWORK_DIR=... -P install_test.cmake
+# usage: cmake -DSOURCE_DIR=... -DBUILD_DIR=... [-DCXX_FLAGS=...] -P install_test.cmake
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE output
                   ERROR_VARIABLE output)
@@ -16,8 +16,8 @@ function(expect text)
   endif()
 endfunction()
 
-file(REMOVE_RECURSE ${WORK_DIR})
-file(MAKE_DIRECTORY ${WORK_DIR})
+execute_process(COMMAND mktemp -d OUTPUT_VARIABLE WORK_DIR OUTPUT_STRIP_TRAILING_WHITESPACE
+                COMMAND_ERROR_IS_FATAL ANY)
 run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix)
 file(COPY ${SOURCE_DIR}/apps/embed DESTINATION ${WORK_DIR})
 
@@ -25,9 +25,9 @@ file(COPY ${SOURCE_DIR}/apps/embed DESTINATION ${WORK_DIR})
 file(GLOB_RECURSE package_files ${WORK_DIR}/prefix/*.cmake)
 foreach(file IN LISTS package_files)
   file(READ ${file} text)
-  string(FIND "${text}" "${BUILD_DIR}" found)
+  string(FIND "${text}" "${SOURCE_DIR}" found)
   if(NOT found EQUAL -1)
-    message(FATAL_ERROR "${file} names the build folder ${BUILD_DIR}")
+    message(FATAL_ERROR "${file} names the source tree ${SOURCE_DIR}")
   endif()
 endforeach()
 
@@ -40,3 +40,5 @@ expect("snake\\(1\\) = 1.708073")
 run(${WORK_DIR}/build/embed ${SOURCE_DIR}/graphs/keywords.yaml)
 expect("yes +[01]\\.[0-9]+")
 run(${WORK_DIR}/prefix/bin/engine --version)
+
+file(REMOVE_RECURSE ${WORK_DIR})

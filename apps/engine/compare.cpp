@@ -54,8 +54,19 @@ struct Problem {
 /// Differences of one backend; nothing where there is no independent value to compare with.
 using Differences = std::vector<std::optional<Difference>>;
 
+// Twenty roundings of a 16-bit format or TF32 for a whole network (a unit roundoff is 2^-11 in fp16
+// and tf32, 2^-8 in bf16); fp32 has room to spare.
 double default_tolerance(Precision precision) {
-  return precision == Precision::kFp32 ? 1e-4 : 1e-2;
+  switch (precision) {
+    case Precision::kFp32:
+      return 1e-4;
+    case Precision::kTf32:
+    case Precision::kFp16:
+      return 1e-2;
+    case Precision::kBf16:
+      return 8e-2;
+  }
+  return 0.0;
 }
 
 std::vector<Backend> choose_backends(const CompareOptions& options) {
@@ -297,7 +308,8 @@ void add_compare_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command
       ->add_option("--tolerance", options->tolerance,
-                   "Relative L2 error to stay within [default: 1e-4 in fp32, else 1e-2]")
+                   "Relative L2 error to stay within [default: 1e-4 in fp32, 1e-2 in tf32 and "
+                   "fp16, 8e-2 in bf16]")
       ->type_name("X")
       ->check(CLI::PositiveNumber.description(""));
   command->footer(

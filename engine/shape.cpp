@@ -1,6 +1,7 @@
 #include "engine/shape.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/error.h"
 

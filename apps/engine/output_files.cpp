@@ -1,6 +1,7 @@
 #include "apps/engine/output_files.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>

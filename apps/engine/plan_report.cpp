@@ -1,6 +1,7 @@
 #include "apps/engine/plan_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "apps/engine/receptive_field.h"
 #include "engine/engine_state.h"

@@ -1,5 +1,6 @@
 // ModelSpec -> Graph: builds the layers, infers shapes at the typical sizes.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

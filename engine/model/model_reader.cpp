@@ -1,5 +1,6 @@
 // read_model and parse_model: the keys of a model file, checked one by one.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,7 @@
 #include "engine/model/npy_header.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 

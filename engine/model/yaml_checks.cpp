@@ -1,6 +1,7 @@
 #include "engine/model/yaml_checks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

@@ -1,5 +1,6 @@
 // Split: consecutive pieces of a dimension, each an output (torch.split).
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/error.h"
 #include "engine/layer.h"

@@ -11,6 +11,8 @@ namespace {
 // The tile of input: 128 KB on the stack of the thread that works on it, within a usual L2 cache.
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kMaxColumns = 2048;
+constexpr int64_t kMaxTaps =
+    512;  // summed at once: adding up partial sums rounds less than one chain
 // Below this a piece of work costs less than waking a thread for it.
 constexpr double kMinFlopsPerPiece = 500e3;
 
@@ -128,7 +130,7 @@ std::vector<TapConvolution::TapBlock> TapConvolution::cut_taps(const PhaseTaps& 
   std::vector<TapBlock> blocks;
   int64_t first = 0;
   do {
-    int64_t count = taps.count - first;
+    int64_t count = std::min(taps.count - first, kMaxTaps);
     TapTile tile(offsets(taps, first, count), problem_.taps.in_stride(), columns_);
     while (count > 1 && tile.row_size() > most_floats) {
       count = ceil_divide(count, 2);

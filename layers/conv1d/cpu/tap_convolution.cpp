@@ -11,8 +11,8 @@ namespace {
 // The tile of input: 128 KB on the stack of the thread that works on it, within a usual L2 cache.
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kMaxColumns = 2048;
-constexpr int64_t kMaxTaps =
-    512;  // summed at once: adding up partial sums rounds less than one chain
+// Longer sums are added up from parts of this many taps, which rounds less than one long chain.
+constexpr int64_t kMaxTaps = 512;
 // Below this a piece of work costs less than waking a thread for it.
 constexpr double kMinFlopsPerPiece = 500e3;
 

@@ -17,7 +17,9 @@ namespace {
 
 void print_message(const char* kind, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  const std::string line = fmt::format("engine: {}: {}\n", kind, message);
+  // A line of progress may stand there.
+  const char* clear_line = ::isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
+  const std::string line = fmt::format("{}engine: {}: {}\n", clear_line, kind, message);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

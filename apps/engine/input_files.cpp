@@ -154,7 +154,11 @@ Tensor fit_dtype(const Tensor& tensor, const InputSpec& input, const std::string
   }
   notify(fmt::format("{}: converted from {} to the {} that the model takes", origin,
                      to_string(tensor.dtype()), to_string(input.dtype)));
-  return tensor.to(input.dtype);
+  try {
+    return tensor.to(input.dtype);
+  } catch (const Error& error) {  // an integer that does not fit
+    throw Error(error.kind(), fmt::format("{}: {}", origin, error.what()));
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // time's fraction, and with it the filter, repeats every L outputs: L phases of one filter.
 #include "apps/engine/resample.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -40,24 +41,22 @@ double sinc(double x) {
 
 // The filter for outputs that fall `fraction` of an input sample behind an input; taps[t] belongs
 // to input `base - half + 1 + t`. Scaled to a gain of exactly 1 at 0 Hz.
-std::vector<double> phase_taps(double fraction, double cutoff, int64_t half) {
-  std::vector<double> taps(2 * half);
+Eigen::VectorXf phase_taps(double fraction, double cutoff, int64_t half) {
+  Eigen::VectorXd taps(2 * half);
   for (int64_t t = 0; t < 2 * half; ++t) {
     const double distance = static_cast<double>(t - half + 1) - fraction;
     taps[t] = sinc(cutoff * distance) * kaiser(distance / static_cast<double>(half));
   }
-  const double gain = std::accumulate(taps.begin(), taps.end(), 0.0);
-  for (double& tap : taps) tap /= gain;
-  return taps;
+  return (taps / taps.sum()).cast<float>();
 }
 
-float filter_at(const std::vector<float>& samples, const std::vector<double>& taps, int64_t first) {
+// The sum over the taps, the first of which meets samples[first]; there is nothing beyond the ends.
+float filter_at(const std::vector<float>& samples, const Eigen::VectorXf& taps, int64_t first) {
   const int64_t begin = std::max<int64_t>(0, -first);
-  const int64_t end =
-      std::min(static_cast<int64_t>(taps.size()), static_cast<int64_t>(samples.size()) - first);
-  double sum = 0.0;
-  for (int64_t t = begin; t < end; ++t) sum += taps[t] * samples[first + t];
-  return static_cast<float>(sum);
+  const int64_t end = std::min(taps.size(), static_cast<int64_t>(samples.size()) - first);
+  if (begin >= end) return 0.0f;
+  const Eigen::Map<const Eigen::VectorXf> under(samples.data() + first + begin, end - begin);
+  return taps.segment(begin, end - begin).dot(under);
 }
 
 }  // namespace
@@ -78,7 +77,7 @@ std::vector<float> resample(const std::vector<float>& samples, int64_t rate_in, 
     // Output `phase + k * L` stands at input `phase * M / L + k * M`.
     const int64_t base = phase * steps / phases;
     const double fraction = static_cast<double>(phase * steps % phases) / phases;
-    const std::vector<double> taps = phase_taps(fraction, cutoff, half);
+    const Eigen::VectorXf taps = phase_taps(fraction, cutoff, half);
     int64_t first = base - half + 1;
     for (int64_t i = phase; i < count; i += phases, first += steps) {
       resampled[i] = filter_at(samples, taps, first);

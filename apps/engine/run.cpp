@@ -42,12 +42,11 @@ void run_model(const RunOptions& options) {
   std::vector<std::string> names;
   for (const PortInfo& output : model.engine.outputs()) names.push_back(output.name);
   const std::vector<OutputFile> files = parse_outputs(options.outputs, names);
-  const std::vector<Tensor> inputs = read_inputs(options.inputs, model.spec, note);
 
   std::vector<Tensor> outputs;
   {
     const Progress progress("running " + options.model.model);
-    outputs = model.engine.run(inputs);
+    outputs = model.engine.run(read_inputs(options.inputs, model.spec, note));
     write_outputs(files, names, outputs);
   }
   if (files.empty() || !model.engine.labels().empty()) {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "apps/engine/table.h"
+#include "engine/error.h"
 
 namespace engine::cli {
 namespace {
@@ -92,6 +93,12 @@ std::vector<double> softmax(std::vector<double> scores) {
 std::string top_labels(const std::string& name, const Tensor& output,
                        const std::vector<std::string>& labels, int64_t top) {
   const auto classes = static_cast<int64_t>(labels.size());
+  if (output.elements() % classes != 0 || (output.rank() > 0 && output.size(-1) != classes)) {
+    throw Error(ErrorKind::kInvalidArgument,
+                fmt::format("output '{}' has shape {}; expected a last size of {}, one for each "
+                            "label, as at the model's typical input sizes",
+                            name, to_string(output.shape()), classes));
+  }
   std::vector<std::vector<double>> rows;
   for (int64_t i = 0; i < output.elements(); ++i) {
     if (i % classes == 0) rows.emplace_back();

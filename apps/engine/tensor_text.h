@@ -22,7 +22,7 @@ std::vector<double> softmax(std::vector<double> scores);
 
 /// The `top` most probable labels for each row along the last dimension of the output `name`, most
 /// probable first. Where any row holds no probabilities, all go through softmax, and the text says
-/// so.
+/// so. Throws Error(kInvalidArgument) where the last dimension is not one of the labels.
 std::string top_labels(const std::string& name, const Tensor& output,
                        const std::vector<std::string>& labels, int64_t top);
 

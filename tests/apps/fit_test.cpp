@@ -91,6 +91,16 @@ TEST_CASE("fit_tensor: another width of the same kind is converted, and said") {
                                                 "model takes"});
 }
 
+TEST_CASE("fit_tensor: integers beyond the narrower type are refused, not wrapped") {
+  Notes notes;
+  const InputSpec input = input_of({kLength}, DType::kI32);
+  int64_t values[] = {1, int64_t{1} << 32};
+  CHECK(cli::fit_tensor(Tensor::wrap(values, {1}), input, "x.npy", notes.notify).dtype() ==
+        DType::kI32);
+  expect_error([&] { cli::fit_tensor(Tensor::wrap(values, {2}), input, "x.npy", notes.notify); },
+               ErrorKind::kInvalidArgument, "x.npy: the integer 4294967296 does not fit i32");
+}
+
 TEST_CASE("fit_audio: channels averaged into one") {
   Notes notes;
   const Audio stereo{{{1.0f, 2.0f}, {3.0f, -2.0f}}, 16000};

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "apps/engine/difference.h"
+#include "tests/support/expect_error.h"
 
 using namespace engine;
 
@@ -49,6 +50,17 @@ TEST_CASE("top_labels: every row has its place; one row without probabilities is
         "-----  -----------\n"
         "b          99.75 %\n"
         "(softmax of 'logits')\n");
+}
+
+TEST_CASE("top_labels: another number of classes than labels is refused") {
+  float scores[] = {0.0f, 1.0f, 2.0f, 3.0f};
+  test::expect_error(
+      [&] {
+        cli::top_labels("y", Tensor::wrap(scores, {1, 4}), {"a", "b"}, 1);
+      },
+      ErrorKind::kInvalidArgument,
+      "output 'y' has shape [1, 4]; expected a last size of 2, one for each label, as at the "
+      "model's typical input sizes");
 }
 
 TEST_CASE("summary: shape, range, mean and the first values") {

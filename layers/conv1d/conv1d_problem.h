@@ -16,6 +16,9 @@ namespace engine {
 /// with C = in_channels / groups, g(m) the group of output channel m, S the stride, D the dilation.
 /// x is [batch, in_channels, in_length], w [out_channels, C, kernel_size], y [batch, out_channels,
 /// out_length].
+/// Transposed (ConvTranspose1d): the sum runs over those c, k and input positions p for which
+/// l = p S - left + k D, and w is [in_channels, out_channels / groups, kernel_size].
+/// With a residual r, shaped as y, the result is f2(f(...) + r).
 struct Conv1dProblem {
   int64_t batch = 1;
   int64_t in_channels = 1;
@@ -29,19 +32,23 @@ struct Conv1dProblem {
   int64_t dilation = 1;
   int64_t groups = 1;
   PaddingMode padding_mode = PaddingMode::kZeros;
+  bool transposed = false;
   bool bias = true;
-  Activation activation;
-  DType dtype = DType::kF32;  ///< of x and y
+  Activation activation;           ///< f
+  bool residual = false;           ///< a second input is added behind f
+  Activation residual_activation;  ///< f2
+  DType dtype = DType::kF32;       ///< of x and y
   Precision precision = Precision::kFp32;
 
   int64_t group_inputs() const { return in_channels / groups; }
   int64_t group_outputs() const { return out_channels / groups; }
-  /// Inputs that one output sums over.
+  /// Weights of one output channel: the inputs that one output sums over, unless transposed.
   int64_t reduction() const { return group_inputs() * kernel_size; }
   /// A multiply-add counted as two.
   double flops() const {
+    const int64_t positions = transposed ? in_length : out_length;
     return 2.0 * static_cast<double>(batch) * static_cast<double>(out_channels) *
-           static_cast<double>(out_length) * static_cast<double>(reduction());
+           static_cast<double>(positions) * static_cast<double>(reduction());
   }
 };
 

@@ -10,7 +10,8 @@ TapProblem tap_problem(const Conv1dProblem& p) {
   problem.group_outputs = p.group_outputs();
   problem.in_length = p.in_length;
   problem.out_length = p.out_length;
-  problem.taps = TapRule::forward(p.kernel_size, p.stride, p.dilation, p.pad_left);
+  problem.taps = p.transposed ? TapRule::transposed(p.kernel_size, p.stride, p.dilation, p.pad_left)
+                              : TapRule::forward(p.kernel_size, p.stride, p.dilation, p.pad_left);
   problem.padding_mode = p.padding_mode;
   problem.activation = p.activation;
   return problem;
@@ -19,6 +20,11 @@ TapProblem tap_problem(const Conv1dProblem& p) {
 std::function<float(int64_t, int64_t, int64_t, int64_t)> weight_reader(const Conv1dProblem& p,
                                                                        const Tensor& weight) {
   const float* values = weight.data<float>();
+  if (p.transposed) {
+    return [=](int64_t g, int64_t m, int64_t c, int64_t k) {
+      return values[((g * p.group_inputs() + c) * p.group_outputs() + m) * p.kernel_size + k];
+    };
+  }
   return [=](int64_t g, int64_t m, int64_t c, int64_t k) {
     return values[((g * p.group_outputs() + m) * p.group_inputs() + c) * p.kernel_size + k];
   };

@@ -1,4 +1,4 @@
-// A Conv1d as the sum over taps that tiled and direct kernels compute.
+// A Conv1d or ConvTranspose1d as the sum over taps that kernels compute.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace engine {
 
 TapProblem tap_problem(const Conv1dProblem& problem);
 
-/// Reads w[g, m, c, k] out of `weight`, shaped as Conv1d's parameter.
+/// Reads w[g, m, c, k] out of `weight`, shaped as the layer's parameter.
 std::function<float(int64_t g, int64_t m, int64_t c, int64_t k)> weight_reader(
     const Conv1dProblem& problem, const Tensor& weight);
 

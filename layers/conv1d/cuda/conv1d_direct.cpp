@@ -7,7 +7,7 @@
 namespace engine::cuda {
 namespace {
 
-bool can_implement(const Conv1dProblem&) { return true; }
+bool can_implement(const Conv1dProblem& p) { return !p.residual; }
 
 // An H200: 60 TFLOP/s of fp32 multiply-adds when each load feeds eight of them; the share that is
 // left when it feeds fewer follows from the ratio of loads to multiply-adds. One thread in flight

@@ -69,6 +69,7 @@ Pieces cut(const Conv1dProblem& p) {
 }
 
 bool can_implement(const Conv1dProblem& p) {
+  if (p.transposed || p.residual) return false;
   const int64_t columns = std::min(round_up(p.out_length, kAlignment), kLeastColumns);
   return bytes_per_column(p, cut(p)) * columns <= kPieceBytes;
 }

@@ -14,6 +14,7 @@ TapProblem tap_problem(const Conv1dProblem& p) {
                               : TapRule::forward(p.kernel_size, p.stride, p.dilation, p.pad_left);
   problem.padding_mode = p.padding_mode;
   problem.activation = p.activation;
+  problem.residual_activation = p.residual_activation;
   return problem;
 }
 

@@ -6,7 +6,8 @@
 //   y[b, g M + m, q phases() + r] =
 //       f(bias[g M + m] + sum over c, i of w[g, m, c, first + i step] * x[b, g C + c,
 //                                              q in_stride() + offset + i shift])
-// where i counts the taps of phase r. No tap that misses the input's grid is ever looked at.
+// where i counts the taps of phase r; with a residual, f2 of that and the residual. No tap that
+// misses the input's grid is ever looked at.
 #pragma once
 
 #include <cstdint>
@@ -105,7 +106,8 @@ struct TapProblem {
   int64_t out_length = 1;
   TapRule taps = TapRule::forward(1, 1, 1, 0);
   PaddingMode padding_mode = PaddingMode::kZeros;
-  Activation activation;
+  Activation activation;           ///< f
+  Activation residual_activation;  ///< f2, behind the residual where there is one
 };
 
 }  // namespace engine

@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "engine/layer.h"
+#include "tests/layers/conv1d/random_conv1d.h"
 #include "tests/support/fused_check.h"
 #include "tests/support/layer_check.h"
-#include "tests/support/random.h"
 
 namespace engine::test {
 namespace {
@@ -17,25 +17,6 @@ std::unique_ptr<Layer> create(const std::string& attributes) {
 
 std::string shape_of(const std::string& attributes, const Shape& input) {
   return to_string(create(attributes)->infer({{input}})[0].shape);
-}
-
-LayerCase random_case(uint64_t seed) {
-  Random random(seed);
-  const int64_t groups = random.pick<int64_t>({1, 1, 1, 2, 5});
-  const int64_t kernel_size = random.pick<int64_t>({1, 2, 3, 4, 7, 16, 31});
-  const int64_t stride = random.pick<int64_t>({1, 2, 2, 3, 4, 6, 8});
-  const int64_t dilation = random.pick<int64_t>({1, 1, 1, 2, 3, 4, 6});
-  const int64_t length = random.pick<int64_t>({1, 2, 9, 40, 130, 500});
-  const int64_t full = (length - 1) * stride + dilation * (kernel_size - 1) + 1;
-  const int64_t left = random.integer(0, std::min<int64_t>((full - 1) / 2, 20));
-  const int64_t right = random.integer(0, std::min<int64_t>((full - 1) / 2, 20));
-  return {"ConvTranspose1d",
-          fmt::format("{{out_channels: {}, kernel_size: {}, stride: {}, dilation: {}, groups: {}, "
-                      "padding: [{}, {}], output_padding: {}, bias: {}}}",
-                      groups * random.integer(1, 9), kernel_size, stride, dilation, groups, left,
-                      right, random.integer(0, std::max(stride, dilation) - 1), random.chance(0.7)),
-          {{{random.integer(1, 3), groups * random.integer(1, 7), length}}},
-          seed};
 }
 
 TEST_CASE("ConvTranspose1d of swept parameters") {
@@ -80,7 +61,7 @@ TEST_CASE("ConvTranspose1d of the shapes that networks use") {
 }
 
 TEST_CASE("ConvTranspose1d of random parameters") {
-  for (uint64_t seed = 1; seed <= 150; ++seed) check_layer(random_case(seed));
+  for (uint64_t seed = 1; seed <= 150; ++seed) check_layer(random_conv_transpose1d(seed));
 }
 
 TEST_CASE("ConvTranspose1d's shape rule is torch's") {

@@ -141,6 +141,23 @@ std::vector<Expectation> expect(const Problem& problem, Precision precision) {
   return expected;
 }
 
+Expectation then_activation(const Expectation& before, const std::string& type,
+                            const Attributes& attributes) {
+  const Value<double> exact =
+      reference::evaluate<double>(type, attributes, {}, {before.exact}).front();
+  const double own = 4.0 * unit_roundoff(DType::kF32) * largest_finite(exact.data);
+  return {exact, 1.13 * before.allowed + own};
+}
+
+Expectation then_add(const Expectation& before, const Tensor& residual, Precision precision) {
+  Value<double> exact = before.exact;
+  for (int64_t i = 0; i < residual.elements(); ++i) {
+    exact.data[static_cast<size_t>(i)] += element(residual, i);
+  }
+  const double own = 2.0 * unit_roundoff(storage_dtype(precision)) * largest_finite(exact.data);
+  return {exact, before.allowed + own};
+}
+
 std::string difference(const Tensor& actual, const Expectation& expected, Precision precision) {
   const Value<double>& exact = expected.exact;
   const DType dtype = is_floating(actual.dtype()) ? storage_dtype(precision) : actual.dtype();

@@ -41,6 +41,15 @@ struct Expectation {
 /// What to expect of `problem` in that precision, for each output.
 std::vector<Expectation> expect(const Problem& problem, Precision precision);
 
+/// `before` and then the activation layer of that type. None is steeper than 1.13; two units in the
+/// last place (f32) are its own.
+Expectation then_activation(const Expectation& before, const std::string& type,
+                            const Attributes& attributes);
+
+/// `before` plus a tensor of its shape. The sum is rounded to the storage dtype instead of
+/// `before`.
+Expectation then_add(const Expectation& before, const Tensor& residual, Precision precision);
+
 /// What is wrong with an output: its shape, its dtype, elements that still hold 0xFF bytes, or
 /// elements that are too far off; "" where nothing is. NaN is expected where `exact` is NaN, an
 /// infinity where it is one or where it overflows the storage dtype.

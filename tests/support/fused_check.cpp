@@ -8,6 +8,7 @@
 
 #include "engine/layer.h"
 #include "tests/support/expectation.h"
+#include "tests/support/following.h"
 #include "tests/support/random.h"
 #include "tests/support/run_layer.h"
 
@@ -35,30 +36,14 @@ Value apply(const ChannelAffine& affine, Value value) {
   return value;
 }
 
-// An activation layer: its type and attributes.
-struct Following {
-  std::string type;
-  std::string attributes;
-};
-
-const std::vector<Following> kFollowing = {
-    {"Identity", "{}"}, {"ReLU", "{}"},    {"LeakyReLU", "{negative_slope: 0.2}"},
-    {"ELU", "{}"},      {"GELU", "{}"},    {"GELU", "{approximate: tanh}"},
-    {"SiLU", "{}"},     {"Sigmoid", "{}"}, {"Tanh", "{}"},
-    {"Softplus", "{}"}};
-
-void check_following(const Layer& layer, const Problem& problem, const Value& exact, double allowed,
+void check_following(const Layer& layer, const Problem& problem, Expectation expected,
                      const Following& following, const Target& target) {
   INFO("with ", following.type, " ", following.attributes);
-  const Attributes attributes = Attributes::parse(following.attributes);
   std::unique_ptr<Layer> fused;
-  Expectation expected{exact, allowed};
-  if (following.type != "Identity") {
-    const auto after = LayerRegistry::global().create(following.type, attributes);
-    fused = layer.with_activation(after->as_activation().value());
+  if (!following.is_identity()) {
+    fused = layer.with_activation(following.activation());
     REQUIRE(fused != nullptr);
-    fused->set_parameters(layer.loaded_parameters());
-    expected.exact = reference::evaluate<double>(following.type, attributes, {}, {exact}).front();
+    expected = then_activation(expected, following.type, Attributes::parse(following.attributes));
   }
   const Layer& whole = fused ? *fused : layer;
   const Tensor output = run_layer(whole, problem.inputs, target).front();
@@ -87,11 +72,10 @@ void check_on(const LayerCase& layer_case, int64_t channels, const Target& targe
 
   const Value exact = apply(affine, expect(problem, target.precision)[0].exact);
   problem.parameters = folded->loaded_parameters();
-  // Twice what the folded layer may err by: once more for the rounding of the folded parameters
-  // and for activations that are steeper than 1 (none is steeper than 1.13).
+  // Twice what the folded layer may err by: once more for the rounding of the folded parameters.
   const double allowed = 2.0 * expect(problem, target.precision)[0].allowed;
-  for (const Following& following : kFollowing) {
-    check_following(*folded, problem, exact, allowed, following, target);
+  for (const Following& following : followings()) {
+    check_following(*folded, problem, {exact, allowed}, following, target);
   }
 }
 

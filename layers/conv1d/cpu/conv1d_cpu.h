@@ -9,7 +9,7 @@ namespace engine::cpu {
 Conv1dKernel conv1d_tiled();
 /// Every problem: one output channel at once, over longer tiles. For depthwise convolutions.
 Conv1dKernel conv1d_tiled_rows();
-/// Every problem, by the formula: the plain baseline.
+/// Every problem that is not transposed, by the formula: the plain baseline.
 Conv1dKernel conv1d_direct();
 
 }  // namespace engine::cpu

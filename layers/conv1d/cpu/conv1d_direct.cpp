@@ -5,15 +5,17 @@
 namespace engine::cpu {
 namespace {
 
-bool can_implement(const Conv1dProblem& p) { return !p.residual && !p.transposed; }
+bool can_implement(const Conv1dProblem& p) { return !p.transposed; }
 
 // One core, measured: every product looks its input up.
 constexpr double kFlopsPerSecond = 1e9;
 
 double seconds(const Conv1dProblem& p) { return p.flops() / kFlopsPerSecond; }
 
-// One output row: y[l] for one sample and output channel; x and weight are the group's.
-void direct_row(const Conv1dProblem& p, const float* x, const float* weight, float bias, float* y) {
+// One output row: y[l] for one sample and output channel; x and weight are the group's, residual is
+// the row's or null.
+void direct_row(const Conv1dProblem& p, const float* x, const float* weight, float bias,
+                const float* residual, float* y) {
   for (int64_t l = 0; l < p.out_length; ++l) {
     float sum = bias;
     for (int64_t c = 0; c < p.group_inputs(); ++c) {
@@ -24,6 +26,7 @@ void direct_row(const Conv1dProblem& p, const float* x, const float* weight, flo
       }
     }
     y[l] = apply_activation(sum, p.activation);
+    if (residual) y[l] = apply_activation(y[l] + residual[l], p.residual_activation);
   }
 }
 
@@ -40,6 +43,7 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
         direct_row(p, c.input<float>() + first_input * p.in_length,
                    weight.data<float>() + channel * p.reduction(),
                    bias.defined() ? bias.data<float>()[channel] : 0.0f,
+                   p.residual ? c.input<float>(1) + row * p.out_length : nullptr,
                    c.output<float>() + row * p.out_length);
       }
     };

@@ -59,14 +59,24 @@ void store_row(Math math, const Activation& activation, const float* sums, int64
   }
 }
 
+// target[i * stride] = f2(target[i * stride] + residual[i * stride]).
+template <typename Math>
+void add_row(Math math, const Activation& activation, const float* residual, int64_t columns,
+             int64_t stride, float* target) {
+  for (int64_t i = 0; i < columns; ++i) {
+    target[i * stride] = math.apply(target[i * stride] + residual[i * stride], activation);
+  }
+}
+
 }  // namespace
 
 // One part of the work: a tile of outputs, and some of the output channels of a group.
 struct TapConvolution::Item {
   const float* input;  // of the item's batch and group
   const float* weights;
-  const float* bias;  // of the group; null where there is none
-  float* output;      // of the item's batch and group
+  const float* bias;      // of the group; null where there is none
+  const float* residual;  // of the item's batch and group; null where there is none
+  float* output;          // of the item's batch and group
   int64_t group;
   int64_t first_column;
   int64_t first_row_block;
@@ -164,8 +174,8 @@ Tensor TapConvolution::pack_weights(
   return packed;
 }
 
-void TapConvolution::run(const float* input, const float* weights, const float* bias, float* output,
-                         ThreadPool& threads) const {
+void TapConvolution::run(const float* input, const float* weights, const float* bias,
+                         const float* residual, float* output, ThreadPool& threads) const {
   const TapProblem& p = problem_;
   const int64_t items = p.batch * p.groups * tiles_ * splits_;
   const double flops = 2.0 * static_cast<double>(p.batch) * static_cast<double>(p.out_length) *
@@ -178,10 +188,12 @@ void TapConvolution::run(const float* input, const float* weights, const float* 
       const int64_t tile = i / splits_ % tiles_;
       const int64_t part = i / splits_ / tiles_;  // batch and group
       const int64_t group = part % p.groups;
+      const int64_t first_output = part * p.group_outputs * p.out_length;
       run_item({input + part * p.group_inputs * p.in_length, weights,
                 bias ? bias + group * p.group_outputs : nullptr,
-                output + part * p.group_outputs * p.out_length, group, tile * columns_,
-                split * row_blocks_ / splits_, (split + 1) * row_blocks_ / splits_});
+                residual ? residual + first_output : nullptr, output + first_output, group,
+                tile * columns_, split * row_blocks_ / splits_,
+                (split + 1) * row_blocks_ / splits_});
     }
   });
 }
@@ -231,7 +243,8 @@ void TapConvolution::run_block(const Item& item, const Phase& phase, const TapBl
   }
 }
 
-// Adds the bias, or what earlier passes left in the output, applies the activation, and stores.
+// Adds the bias, or what earlier passes left in the output, applies the activation, and stores;
+// then goes over the row, which is in the cache, for the residual.
 void TapConvolution::finish(const Item& item, const Phase& phase, const Pass& pass,
                             const float* sums) const {
   const int64_t stride = problem_.taps.phases();
@@ -244,6 +257,14 @@ void TapConvolution::finish(const Item& item, const Phase& phase, const Pass& pa
       store_row(math, problem_.activation, sums + r * loops(rows_).width, pass.columns, stride,
                 pass.first, item.bias ? item.bias[channel] : 0.0f,
                 item.output + channel * problem_.out_length + start);
+    }
+  });
+  if (!pass.last || item.residual == nullptr) return;
+  with_activation_math(problem_.residual_activation.kind, [&](auto math) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t first = (pass.row + r) * problem_.out_length + start;
+      add_row(math, problem_.residual_activation, item.residual + first, pass.columns, stride,
+              item.output + first);
     }
   });
 }

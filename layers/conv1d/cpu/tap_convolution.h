@@ -32,9 +32,10 @@ class TapConvolution {
   /// [C, taps, rows], zeros beyond M. `weight(g, m, c, k)` gives one of them.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
 
-  /// `weights` as pack_weights() made them; `bias` has groups * M values or is null.
-  void run(const float* input, const float* weights, const float* bias, float* output,
-           ThreadPool& threads) const;
+  /// `weights` as pack_weights() made them; `bias` has groups * M values or is null; `residual` is
+  /// shaped as the output, or null.
+  void run(const float* input, const float* weights, const float* bias, const float* residual,
+           float* output, ThreadPool& threads) const;
 
  private:
   // Consecutive taps whose inputs, for `channels` channels at least, fit the tile.

@@ -29,19 +29,4 @@ Tensor pack_tap_weights(const TapProblem& problem,
   return packed;
 }
 
-Step prepare_tap_convolution(
-    const TapProblem& problem, bool has_bias, const PrepareContext& context,
-    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) {
-  const Tensor weights = context.weight("weight in blocks of channels",
-                                        [&] { return pack_tap_weights(problem, weight); });
-  const Tensor bias = has_bias ? context.parameter("bias") : Tensor();
-  const DType dtype = context.inputs[0].dtype;
-  Step step;
-  step.enqueue = [=](const StepContext& c) {
-    tap_convolution(problem, dtype, c.inputs[0], static_cast<const float*>(weights.raw()),
-                    static_cast<const float*>(bias.raw()), c.outputs[0], c.stream);
-  };
-  return step;
-}
-
 }  // namespace engine::cuda

@@ -1,6 +1,6 @@
 // Direct convolution: y[b, g M + m, q R + r] =
-//     f(bias[g M + m] + sum over c, i of w[g, m, c, first + i step] *
-//                                        x[b, g C + c, q S + offset + i shift])
+//     f2(f(bias[g M + m] + sum over c, i of w[g, m, c, first + i step] *
+//                                           x[b, g C + c, q S + offset + i shift]) + residual)
 // for the R phases of Conv1d (one) and ConvTranspose1d (one for each remainder of the output
 // position by the stride), as layers/conv1d/tap_problem.h defines them. x and y are NCL.
 //
@@ -17,18 +17,13 @@
 //   kChannels kPositions multiply-adds.
 #include "engine/cuda/half_math.h"
 #include "engine/cuda/launch.h"
-#include "layers/activation/activation_math.h"
+#include "layers/conv1d/cuda/epilogue.h"
 #include "layers/conv1d/cuda/tap_convolution.h"
 
 namespace engine::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-
-// Out of line: it would be inlined once for every output of a thread.
-__device__ __noinline__ float activate(float value, const Activation& activation) {
-  return apply_activation(value, activation);
-}
 
 // How a TapProblem is cut into items.
 struct Cut {
@@ -117,7 +112,7 @@ __device__ bool reads_inside(const TapProblem& p, const PhaseTaps& taps, int64_t
 template <typename T, int kChannels, int kPositions>
 __global__ void __launch_bounds__(kThreads)
     tap_convolution_kernel(TapProblem p, Cut cut, const T* x, const float* weights,
-                           const float* bias, T* y) {
+                           const __grid_constant__ Epilogue epilogue, T* y) {
   for (int64_t index = blockIdx.x; index < cut.items; index += gridDim.x) {
     const Item item = decode(p, cut, index);
     const PhaseTaps taps = p.taps.phase(item.phase);
@@ -149,15 +144,14 @@ __global__ void __launch_bounds__(kThreads)
       const int64_t in_group = item.block * kChannels + m;
       if (in_group >= p.group_outputs) break;
       const int64_t channel = item.group * p.group_outputs + in_group;
-      const float start = bias ? bias[channel] : 0.0f;
-      T* row = y + (item.batch * p.groups * p.group_outputs + channel) * p.out_length;
+      const float start = epilogue.bias ? epilogue.bias[channel] : 0.0f;
+      const int64_t row = (item.batch * p.groups * p.group_outputs + channel) * p.out_length;
 #pragma unroll
       for (int j = 0; j < kPositions; ++j) {
         const int64_t q = first + j * kThreads + threadIdx.x;
         if (q > last) break;
-        float value = sum[j][m] + start;
-        if (p.activation.kind != Activation::Kind::kIdentity) value = activate(value, p.activation);
-        row[q * p.taps.phases() + item.phase] = from_float<T>(value);
+        const int64_t index = row + q * p.taps.phases() + item.phase;
+        y[index] = from_float<T>(finish<T>(sum[j][m] + start, index, epilogue));
       }
     }
   }
@@ -165,7 +159,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T, int kChannels, int kPositions>
 void launch_tap_convolution(const TapProblem& p, const void* input, const float* weights,
-                            const float* bias, void* output, CudaStream stream) {
+                            const Epilogue& epilogue, void* output, CudaStream stream) {
   Cut cut;
   cut.phases = p.taps.phases() < p.out_length ? p.taps.phases() : p.out_length;
   cut.channel_blocks = (p.group_outputs + kChannels - 1) / kChannels;
@@ -176,7 +170,7 @@ void launch_tap_convolution(const TapProblem& p, const void* input, const float*
   config.block = kThreads;
   config.stream = stream;
   launch(tap_convolution_kernel<T, kChannels, kPositions>, config, p, cut,
-         static_cast<const T*>(input), weights, bias, static_cast<T*>(output));
+         static_cast<const T*>(input), weights, epilogue, static_cast<T*>(output));
 }
 
 // Four positions a thread need enough work to fill the GPU; else one.
@@ -188,27 +182,29 @@ bool has_many_outputs(const TapProblem& p, int64_t channels) {
 
 template <typename T, int kChannels>
 void launch_positions(const TapProblem& p, const void* input, const float* weights,
-                      const float* bias, void* output, CudaStream stream) {
+                      const Epilogue& epilogue, void* output, CudaStream stream) {
   if (has_many_outputs(p, kChannels)) {
-    launch_tap_convolution<T, kChannels, 4>(p, input, weights, bias, output, stream);
+    launch_tap_convolution<T, kChannels, 4>(p, input, weights, epilogue, output, stream);
   } else {
-    launch_tap_convolution<T, kChannels, 1>(p, input, weights, bias, output, stream);
+    launch_tap_convolution<T, kChannels, 1>(p, input, weights, epilogue, output, stream);
   }
 }
 
 }  // namespace
 
 void tap_convolution(const TapProblem& problem, DType dtype, const void* input,
-                     const float* weights, const float* bias, void* output, CudaStream stream) {
+                     const float* weights, const float* bias, const void* residual, void* output,
+                     CudaStream stream) {
+  const Epilogue epilogue{bias, residual, problem.activation, problem.residual_activation};
   with_float_type(dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     switch (tap_convolution_channels(problem)) {
       case 8:
-        return launch_positions<T, 8>(problem, input, weights, bias, output, stream);
+        return launch_positions<T, 8>(problem, input, weights, epilogue, output, stream);
       case 4:
-        return launch_positions<T, 4>(problem, input, weights, bias, output, stream);
+        return launch_positions<T, 4>(problem, input, weights, epilogue, output, stream);
       default:
-        return launch_positions<T, 1>(problem, input, weights, bias, output, stream);
+        return launch_positions<T, 1>(problem, input, weights, epilogue, output, stream);
     }
   });
 }

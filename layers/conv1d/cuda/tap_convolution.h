@@ -17,15 +17,10 @@ int64_t tap_convolution_channels(const TapProblem& problem);
 Tensor pack_tap_weights(const TapProblem& problem,
                         const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight);
 
-/// Enqueues the convolution. `input` and `output` are of `dtype`; `weights` as pack_tap_weights()
-/// made them; `bias` is f32, groups * M values, or null.
+/// Enqueues the convolution. `input`, `residual` (or null) and `output` are of `dtype`; `weights`
+/// as pack_tap_weights() made them; `bias` is f32, groups * M values, or null.
 void tap_convolution(const TapProblem& problem, DType dtype, const void* input,
-                     const float* weights, const float* bias, void* output, CudaStream stream);
-
-/// The Step that runs it: packs the weights (cached for the layer) and fetches the bias, where
-/// there is one.
-Step prepare_tap_convolution(
-    const TapProblem& problem, bool has_bias, const PrepareContext& context,
-    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight);
+                     const float* weights, const float* bias, const void* residual, void* output,
+                     CudaStream stream);
 
 }  // namespace engine::cuda

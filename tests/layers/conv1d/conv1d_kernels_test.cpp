@@ -6,75 +6,17 @@
 #include "engine/plan/weight_cache.h"
 #include "layers/conv1d/conv1d.h"
 #include "layers/conv1d/conv1d_select.h"
+#include "tests/layers/conv1d/kernel_check.h"
 #include "tests/layers/conv1d/random_conv1d.h"
-#include "tests/support/expectation.h"
 #include "tests/support/layer_check.h"
 #include "tests/support/random.h"
-#include "tests/support/run_layer.h"
 
 namespace engine::test {
 namespace {
 
-// A Conv1d that runs one row of the table, chosen or not.
-class OneKernel : public Layer {
- public:
-  OneKernel(const Conv1d& conv, const Conv1dKernel& kernel) : conv_(conv), kernel_(kernel) {
-    set_parameters(conv.loaded_parameters());
-  }
-  std::vector<TensorSpec> infer(const std::vector<TensorSpec>& inputs) const override {
-    return conv_.infer(inputs);
-  }
-  Step prepare(const PrepareContext& context) const override {
-    Step step = kernel_.prepare(conv_.problem(context.inputs[0], context.precision), context);
-    step.kernel = kernel_.name;
-    return step;
-  }
-
- private:
-  const Conv1d& conv_;
-  const Conv1dKernel& kernel_;
-};
-
-// Runs every row that can compute the case on the target; returns how many did.
-int check_kernels_on(const LayerCase& layer_case, const Target& target) {
-  Random random(layer_case.seed);
-  const Attributes attributes = Attributes::parse(layer_case.attributes);
-  Conv1d conv(attributes);
-  const DType storage = storage_dtype(target.precision);
-  Problem problem{
-      "Conv1d", attributes, draw_parameters(conv, layer_case.inputs, storage, random), {}};
-  conv.set_parameters(problem.parameters);
-  Tensor input = Tensor::empty(layer_case.inputs[0].shape);
-  for (int64_t i = 0; i < input.elements(); ++i) {
-    input.data<float>()[i] = static_cast<float>(random.normal());
-  }
-  problem.inputs = {input.to(storage)};
-  const Expectation expected = expect(problem, target.precision).front();
-  const Conv1dProblem sizes = conv.problem(problem.inputs[0].spec(), target.precision);
-  int count = 0;
-  for (const Conv1dKernel& kernel : conv1d_kernels()) {
-    if (kernel.device != target.device.type || !kernel.can_implement(sizes)) continue;
-    INFO("kernel ", kernel.name, " on ", to_string(sizes));
-    const Tensor output = run_layer(OneKernel(conv, kernel), problem.inputs, target).front();
-    const std::string wrong = difference(output, expected, target.precision);
-    CHECK_MESSAGE(wrong.empty(), wrong);
-    ++count;
-  }
-  return count;
-}
-
-void check_kernels(const LayerCase& layer_case) {
-  INFO("seed ", layer_case.seed);
-  for (const Target& target : targets()) {
-    INFO("on ", to_string(target));
-    CHECK(check_kernels_on(layer_case, target) > 0);
-  }
-}
-
 Conv1dProblem problem_of(const std::string& attributes, const Shape& input,
                          Precision precision = Precision::kFp32) {
-  return Conv1d(Attributes::parse(attributes))
-      .problem({input, storage_dtype(precision)}, precision);
+  return problem_of(LayerCase{"Conv1d", attributes, {{input}}}, precision);
 }
 
 std::string chosen(const std::string& attributes, const Shape& input, Device::Type device,
@@ -82,8 +24,32 @@ std::string chosen(const std::string& attributes, const Shape& input, Device::Ty
   return select_conv1d(problem_of(attributes, input, precision), device).kernel->name;
 }
 
+// Whether a random problem of the sweep, in any precision, is one for this kernel.
+bool is_tried(const Conv1dKernel& kernel) {
+  for (uint64_t seed = 1001; seed <= 1080; ++seed) {
+    for (const LayerCase& layer : {random_conv1d(seed), random_conv_transpose1d(seed)}) {
+      for (const auto precision :
+           {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+        if (kernel.can_implement(problem_of(layer, precision))) return true;
+      }
+    }
+  }
+  return false;
+}
+
 TEST_CASE("every Conv1d kernel on random problems") {
   for (uint64_t seed = 1001; seed <= 1120; ++seed) check_kernels(random_conv1d(seed));
+}
+
+TEST_CASE("every Conv1d kernel on random transposed problems") {
+  for (uint64_t seed = 1001; seed <= 1080; ++seed) check_kernels(random_conv_transpose1d(seed));
+}
+
+TEST_CASE("every Conv1d kernel is tried by some random problem") {
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    CAPTURE(kernel.name);
+    CHECK(is_tried(kernel));
+  }
 }
 
 TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
@@ -92,6 +58,10 @@ TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
       {"Conv1d", "{out_channels: 3, kernel_size: 9000, padding: 100}", {{{1, 2, 9100}}}, 2});
   check_kernels({"Conv1d", "{out_channels: 66, kernel_size: 1}", {{{2, 260, 77}}}, 3});
   check_kernels({"Conv1d", "{out_channels: 2, kernel_size: 3, stride: 2}", {{{1, 1, 20011}}}, 4});
+  check_kernels({"ConvTranspose1d",
+                 "{out_channels: 7, kernel_size: 5, stride: 2, padding: 1}",
+                 {{{1, 400, 130}}},
+                 5});
 }
 
 TEST_CASE("Conv1d kernels have names of their own") {
@@ -111,6 +81,19 @@ TEST_CASE("the CPU's choice among Conv1d kernels") {
         "conv1d_tiled_rows_cpu");
   CHECK(chosen("{out_channels: 1, kernel_size: 7}", {1, 32, 16000}, cpu) ==
         "conv1d_tiled_rows_cpu");
+}
+
+TEST_CASE("the CPU's choice for transposed problems") {
+  const auto choice = [](int64_t channels) {
+    const LayerCase layer{"ConvTranspose1d",
+                          fmt::format("{{out_channels: {}, kernel_size: 16, stride: 8}}", channels),
+                          {{{1, 64, 4000}}},
+                          1};
+    const Conv1dProblem problem = problem_of(layer, Precision::kFp32);
+    return std::string(select_conv1d(problem, Device::Type::kCpu).kernel->name);
+  };
+  for (const int64_t channels : {1, 2}) CHECK(choice(channels) == "conv1d_tiled_rows_cpu");
+  for (const int64_t channels : {3, 4, 32}) CHECK(choice(channels) == "conv1d_tiled_cpu");
 }
 
 TEST_CASE("the choice among Conv1d kernels depends on the problem alone and gives its reason") {

@@ -59,4 +59,31 @@ LayerCase random_conv1d(uint64_t seed) {
           seed};
 }
 
+LayerCase random_conv_transpose1d(uint64_t seed) {
+  Random random(seed);
+  const int64_t groups = random.pick<int64_t>({1, 1, 1, 2, 5});
+  const int64_t kernel_size = random.pick<int64_t>({1, 2, 3, 4, 7, 16, 31});
+  const int64_t stride = random.pick<int64_t>({1, 2, 2, 3, 4, 6, 8});
+  const int64_t dilation = random.pick<int64_t>({1, 1, 1, 2, 3, 4, 6});
+  const int64_t length = random.pick<int64_t>({1, 2, 9, 40, 130, 500});
+  const int64_t full = (length - 1) * stride + dilation * (kernel_size - 1) + 1;
+  const int64_t left = random.integer(0, std::min<int64_t>((full - 1) / 2, 20));
+  const int64_t right = random.integer(0, std::min<int64_t>((full - 1) / 2, 20));
+  return {"ConvTranspose1d",
+          fmt::format("{{out_channels: {}, kernel_size: {}, stride: {}, dilation: {}, groups: {}, "
+                      "padding: [{}, {}], output_padding: {}, bias: {}}}",
+                      groups * random.integer(1, 9), kernel_size, stride, dilation, groups, left,
+                      right, random.integer(0, std::max(stride, dilation) - 1), random.chance(0.7)),
+          {{{random.integer(1, 3), groups * random.integer(1, 7), length}}},
+          seed};
+}
+
+ConvCase with_random_epilogue(const LayerCase& layer) {
+  Random random(~layer.seed);
+  ConvCase conv{layer, {}, random.chance(0.5), {}};
+  if (random.chance(0.5)) conv.activation = random.pick(followings());
+  if (conv.residual && random.chance(0.5)) conv.residual_activation = random.pick(followings());
+  return conv;
+}
+
 }  // namespace engine::test

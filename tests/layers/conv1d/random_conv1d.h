@@ -1,6 +1,7 @@
-// Random Conv1d problems.
+// Random Conv1d and ConvTranspose1d problems.
 #pragma once
 
+#include "tests/support/following.h"
 #include "tests/support/layer_check.h"
 #include "tests/support/random.h"
 
@@ -8,5 +9,18 @@ namespace engine::test {
 
 /// A legal Conv1d with attributes and sizes drawn from `seed`, small enough for the reference.
 LayerCase random_conv1d(uint64_t seed);
+/// The same of ConvTranspose1d.
+LayerCase random_conv_transpose1d(uint64_t seed);
+
+/// A convolution and what is fused behind it.
+struct ConvCase {
+  LayerCase layer;                ///< Conv1d or ConvTranspose1d
+  Following activation;           ///< f
+  bool residual = false;          ///< whether a second input is added behind f
+  Following residual_activation;  ///< f2, behind the residual
+};
+
+/// The layer with an activation or none, a residual or none, drawn from its seed.
+ConvCase with_random_epilogue(const LayerCase& layer);
 
 }  // namespace engine::test

@@ -1,0 +1,104 @@
+#include "tests/layers/conv1d/kernel_check.h"
+
+#include <doctest/doctest.h>
+
+#include "layers/conv1d/conv1d_select.h"
+#include "layers/conv1d/conv_layer.h"
+#include "tests/support/expectation.h"
+#include "tests/support/random.h"
+#include "tests/support/run_layer.h"
+
+namespace engine::test {
+namespace {
+
+// A convolution that runs one row of the table, chosen or not.
+class OneKernel : public Layer {
+ public:
+  OneKernel(const Layer& conv, const Conv1dKernel& kernel, const Conv1dProblem& problem)
+      : conv_(conv), kernel_(kernel), problem_(problem) {
+    set_parameters(conv.loaded_parameters());
+  }
+  std::vector<TensorSpec> infer(const std::vector<TensorSpec>& inputs) const override {
+    return conv_.infer({inputs[0]});
+  }
+  Step prepare(const PrepareContext& context) const override {
+    Step step = kernel_.prepare(problem_, context);
+    step.kernel = kernel_.name;
+    return step;
+  }
+
+ private:
+  const Layer& conv_;
+  const Conv1dKernel& kernel_;
+  const Conv1dProblem& problem_;
+};
+
+std::unique_ptr<Layer> create(const LayerCase& layer) {
+  return LayerRegistry::global().create(layer.type, Attributes::parse(layer.attributes));
+}
+
+Tensor draw(const Shape& shape, DType dtype, Random& random) {
+  Tensor tensor = Tensor::empty(shape);
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    tensor.data<float>()[i] = static_cast<float>(random.normal());
+  }
+  return tensor.to(dtype);
+}
+
+Expectation then(const Expectation& before, const Following& following) {
+  if (following.is_identity()) return before;
+  return then_activation(before, following.type, Attributes::parse(following.attributes));
+}
+
+// Runs every row that can compute the case on the target; returns how many did.
+int check_kernels_on(const ConvCase& conv_case, const Target& target) {
+  const LayerCase& layer = conv_case.layer;
+  Random random(layer.seed);
+  const DType storage = storage_dtype(target.precision);
+  const auto conv = create(layer);
+  conv->set_parameters(draw_parameters(*conv, layer.inputs, storage, random));
+  std::vector<Tensor> inputs = {draw(layer.inputs[0].shape, storage, random)};
+  const Problem reference{layer.type, Attributes::parse(layer.attributes),
+                          conv->loaded_parameters(), inputs};
+  Expectation expected = then(expect(reference, target.precision).front(), conv_case.activation);
+  if (conv_case.residual) {
+    inputs.push_back(draw(conv->infer(layer.inputs)[0].shape, storage, random));
+    expected = then(then_add(expected, inputs[1], target.precision), conv_case.residual_activation);
+  }
+  Conv1dProblem problem = problem_of(layer, target.precision);
+  problem.activation = conv_case.activation.activation();
+  problem.residual = conv_case.residual;
+  problem.residual_activation = conv_case.residual_activation.activation();
+  int count = 0;
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    if (kernel.device != target.device.type || !kernel.can_implement(problem)) continue;
+    INFO("kernel ", kernel.name, " on ", to_string(problem));
+    const Tensor output = run_layer(OneKernel(*conv, kernel, problem), inputs, target).front();
+    const std::string wrong = difference(output, expected, target.precision);
+    CHECK_MESSAGE(wrong.empty(), wrong);
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+Conv1dProblem problem_of(const LayerCase& layer, Precision precision) {
+  const TensorSpec input = {layer.inputs[0].shape, storage_dtype(precision)};
+  return dynamic_cast<const ConvLayer&>(*create(layer)).problem(input, precision);
+}
+
+void check_fused_kernels(const ConvCase& conv_case) {
+  INFO("seed ", conv_case.layer.seed);
+  for (const Target& target : targets()) {
+    INFO("on ", to_string(target));
+    CHECK(check_kernels_on(conv_case, target) > 0);
+  }
+}
+
+void check_kernels(const LayerCase& layer) {
+  check_fused_kernels({layer, {}, false, {}});
+  check_fused_kernels(with_random_epilogue(layer));
+}
+
+}  // namespace engine::test

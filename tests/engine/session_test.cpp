@@ -48,6 +48,18 @@ TEST_CASE("a session runs one shape after another and gives what a fresh one giv
   CHECK(engine.state()->plans.size() == 3);
 }
 
+TEST_CASE("weights packed for a transposed convolution of few outputs do not serve a longer one") {
+  const std::string yaml =
+      "format: 1\ninputs: {x: {shape: [1, 3, length]}}\nlayers:\n"
+      "  - {name: up, type: ConvTranspose1d, out_channels: 4, kernel_size: 6, stride: 5, padding: "
+      "[5, 0]}\n";
+  const Engine used = test::engine_from_text(yaml, test::on_cpu());
+  const Engine fresh = test::engine_from_text(yaml, test::on_cpu());
+  used.run({Tensor::zeros({1, 3, 1})});
+  const Tensor input = test::random_tensor({1, 3, 9}, 1);
+  CHECK(test::max_difference(used.run({input})[0], fresh.run({input})[0]) == 0.0);
+}
+
 TEST_CASE("the plan cache is bounded") {
   const Engine engine = test::engine_from_text(kBranches, test::on_cpu());
   for (int64_t length = 1; length <= 100; ++length) {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <memory>
 
 #include "layers/conv1d/conv1d_taps.h"
@@ -33,7 +35,8 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context, RowBlock row
              const char* weight_key) {
   const auto convolution =
       std::make_shared<const TapConvolution>(tap_problem(p), rows, context.threads);
-  const Tensor weight = context.weight(weight_key, [&] {
+  const std::string key = fmt::format("{}, {} phases", weight_key, convolution->phases());
+  const Tensor weight = context.weight(key, [&] {
     return convolution->pack_weights(weight_reader(p, context.layer->parameter("weight")));
   });
   const Tensor bias = p.bias ? context.parameter("bias") : Tensor();

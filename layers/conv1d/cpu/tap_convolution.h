@@ -28,6 +28,9 @@ class TapConvolution {
   /// `threads` is how many will share the work.
   TapConvolution(const TapProblem& problem, RowBlock rows, int threads);
 
+  /// Phases that have outputs: what the packed weights depend on beside the layer.
+  int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
+
   /// Weights in the order that run() reads: for each phase and group, blocks of output channels
   /// [C, taps, rows], zeros beyond M. `weight(g, m, c, k)` gives one of them.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;

@@ -104,9 +104,11 @@ EngineState::EngineState(const ModelSpec& spec, const EngineOptions& chosen)
   check_labels(spec, graph);
   load_weights(graph, spec);
   if (!options.fuse) return;
-  fused_layers = fold_affine_layers(graph);
-  const std::vector<std::string> fused = fuse_activations(graph);
-  fused_layers.insert(fused_layers.end(), fused.begin(), fused.end());
+  // Activations once more, for those behind a residual.
+  for (const auto pass : {fold_affine_layers, fuse_activations, fuse_residuals, fuse_activations}) {
+    const std::vector<std::string> fused = pass(graph);
+    fused_layers.insert(fused_layers.end(), fused.begin(), fused.end());
+  }
 }
 
 std::vector<Shape> EngineState::typical_shapes() const {

@@ -27,7 +27,7 @@ struct EngineOptions {
   Device device = Device::automatic();
   Precision precision = Precision::kFp32;  ///< the CPU computes in fp32 only
   int threads = 0;                         ///< CPU threads; 0 takes the hardware's count
-  bool fuse = true;           ///< fold batch norms and fuse activations into the layer before
+  bool fuse = true;           ///< fold batch norms, fuse activations and sums into the layer before
   bool check_finite = false;  ///< fail a run whose output holds a NaN or an infinity
 };
 

@@ -28,6 +28,8 @@ std::unique_ptr<Layer> Layer::with_affine(const ChannelAffine&, const TensorSpec
 
 std::unique_ptr<Layer> Layer::with_activation(const Activation&) const { return nullptr; }
 
+std::unique_ptr<Layer> Layer::with_residual() const { return nullptr; }
+
 void Layer::set_parameters(std::map<std::string, Tensor> parameters) {
   parameters_ = std::move(parameters);
 }

@@ -47,8 +47,9 @@ struct ParameterSpec {
   Init init;
 };
 
-/// Which inputs one output position sees along the length: `extent` of them, moving on by `step`
-/// inputs from one output to the next (below 1 where a layer upsamples).
+/// Which positions of the first input one output position sees along the length: `extent` of them,
+/// moving on by `step` from one output to the next (below 1 where a layer upsamples). Further
+/// inputs are seen position by position.
 struct Reach {
   int64_t extent = 1;
   double step = 1.0;
@@ -142,6 +143,11 @@ class Layer {
   virtual std::optional<Activation> as_activation() const { return std::nullopt; }
   /// This layer followed by `activation` as one layer, or null where it cannot.
   virtual std::unique_ptr<Layer> with_activation(const Activation& activation) const;
+
+  /// True where the output is the sum of the inputs, which broadcast to its shape.
+  virtual bool is_sum() const { return false; }
+  /// This layer with one more input, shaped as its output and added to it, or null where it cannot.
+  virtual std::unique_ptr<Layer> with_residual() const;
 
   /// The loaded weights: f32 on the CPU, shaped as parameters() asked. Set once by the loader.
   void set_parameters(std::map<std::string, Tensor> parameters);

@@ -60,7 +60,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->capture_default_str();
   add_threads_option(command, options.threads);
   command.add_flag("--no-fuse", options.no_fuse,
-                   "Run every layer by itself: no batch norm folded, no activation fused");
+                   "Run every layer by itself: no batch norm folded, no activation or sum fused");
 }
 
 void add_size_option(CLI::App& command, Sizes& sizes) {

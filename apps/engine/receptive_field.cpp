@@ -1,5 +1,6 @@
 // A position that sees E positions of the value before, each S input samples after the other and
-// seeing F of them itself, sees F + (E - 1) * S input samples.
+// seeing F of them itself, sees F + (E - 1) * S input samples. A position that sees several values
+// sees as many as the widest of them.
 #include "apps/engine/receptive_field.h"
 
 #include <algorithm>
@@ -19,14 +20,15 @@ std::optional<Field> field_after(const Node& node,
   const std::optional<Reach> reach = node.layer->reach();
   if (!reach) return std::nullopt;
   Field widest{0.0, 0.0};
-  for (const int value : node.inputs) {
-    const std::optional<Field>& field = fields[static_cast<size_t>(value)];
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const std::optional<Field>& field = fields[static_cast<size_t>(node.inputs[i])];
     if (!field) return std::nullopt;
-    widest.samples = std::max(widest.samples, field->samples);
-    widest.step = std::max(widest.step, field->step);
+    const Reach own = i == 0 ? *reach : Reach{};
+    widest.samples = std::max(widest.samples,
+                              field->samples + static_cast<double>(own.extent - 1) * field->step);
+    widest.step = std::max(widest.step, field->step * own.step);
   }
-  return Field{widest.samples + static_cast<double>(reach->extent - 1) * widest.step,
-               widest.step * reach->step};
+  return widest;
 }
 
 }  // namespace

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
+
+#include "engine/error.h"
 
 namespace engine {
 namespace {
@@ -53,6 +56,89 @@ std::vector<std::string> absorb(Graph& graph, const Combine& combine) {
   return absorbed;
 }
 
+// The input shapes at the typical sizes, and with each named size doubled in turn.
+std::vector<std::vector<Shape>> probe_inputs(const Graph& graph) {
+  std::set<std::string> names = {""};  // no name: nothing is doubled
+  for (const GraphInput& input : graph.inputs) {
+    for (const SizeSpec& size : input.spec.shape) names.insert(size.name);
+  }
+  std::vector<std::vector<Shape>> probes;
+  for (const std::string& name : names) {
+    std::vector<Shape>& shapes = probes.emplace_back();
+    for (const GraphInput& input : graph.inputs) {
+      Shape& shape =
+          shapes.emplace_back(graph.values[static_cast<size_t>(input.value)].typical.shape);
+      for (size_t d = 0; d < shape.size(); ++d) {
+        const SizeSpec& size = input.spec.shape[d];
+        if (size.is_named() && size.name == name) shape[d] *= 2;
+      }
+    }
+  }
+  return probes;
+}
+
+// Tells values that always have one shape from values that only do at the typical sizes, such as a
+// batch of 1 and a constant 1 that stretches to any batch.
+class ShapeProbes {
+ public:
+  explicit ShapeProbes(const Graph& graph) {
+    for (const std::vector<Shape>& inputs : probe_inputs(graph)) {
+      probes_.push_back(infer_known(graph, inputs));
+    }
+  }
+
+  bool equal(int a, int b) const {
+    return std::all_of(probes_.begin(), probes_.end(), [=](const Specs& specs) {
+      const auto& first = specs[static_cast<size_t>(a)];
+      const auto& second = specs[static_cast<size_t>(b)];
+      return first && second && first->shape == second->shape;
+    });
+  }
+
+ private:
+  using Specs = std::vector<std::optional<TensorSpec>>;
+
+  // Of all values; nothing for those whose layers cannot take these sizes.
+  static Specs infer_known(const Graph& graph, const std::vector<Shape>& input_shapes) {
+    Specs specs(graph.values.size());
+    for (size_t i = 0; i < graph.inputs.size(); ++i) {
+      const auto value = static_cast<size_t>(graph.inputs[i].value);
+      specs[value] = {input_shapes[i], graph.values[value].typical.dtype};
+    }
+    for (const Node& node : graph.nodes) {
+      std::vector<TensorSpec> inputs;
+      for (const int value : node.inputs) {
+        if (const auto& spec = specs[static_cast<size_t>(value)]) inputs.push_back(*spec);
+      }
+      if (inputs.size() < node.inputs.size()) continue;
+      try {
+        const std::vector<TensorSpec> outputs = node.layer->infer(inputs);
+        for (size_t i = 0; i < outputs.size(); ++i) {
+          specs[static_cast<size_t>(node.outputs[i])] = outputs[i];
+        }
+      } catch (const Error&) {
+        continue;
+      }
+    }
+    return specs;
+  }
+
+  std::vector<Specs> probes_;
+};
+
+// Puts the node before a sum in the sum's place, where it adds the other input itself; false where
+// its layer cannot. The place that it leaves has no layer.
+bool add_within(Node& before, int other, Node& sum) {
+  auto layer = before.layer->with_residual();
+  if (layer == nullptr) return false;
+  Node whole = std::move(before);
+  whole.layer = std::move(layer);
+  whole.inputs.push_back(other);
+  whole.outputs = sum.outputs;
+  sum = std::move(whole);
+  return true;
+}
+
 }  // namespace
 
 std::vector<std::string> remove_dead_layers(Graph& graph) {
@@ -90,6 +176,35 @@ std::vector<std::string> fuse_activations(Graph& graph) {
     const auto activation = after.layer->as_activation();
     return activation ? before.layer->with_activation(*activation) : nullptr;
   });
+}
+
+std::vector<std::string> fuse_residuals(Graph& graph) {
+  const std::vector<int> readers = count_readers(graph);
+  const ShapeProbes shapes(graph);
+  std::vector<int> producer(graph.values.size(), -1);  // index into nodes
+  std::vector<std::string> fused;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node& sum = graph.nodes[i];
+    const auto add_to = [&](int value, int other) {
+      const int before = producer[static_cast<size_t>(value)];
+      return before >= 0 && readers[static_cast<size_t>(value)] == 1 &&
+             graph.nodes[static_cast<size_t>(before)].outputs.size() == 1 &&
+             add_within(graph.nodes[static_cast<size_t>(before)], other, sum);
+    };
+    if (sum.layer->is_sum() && sum.inputs.size() == 2) {
+      int later = sum.inputs[0], earlier = sum.inputs[1];
+      if (producer[static_cast<size_t>(later)] < producer[static_cast<size_t>(earlier)]) {
+        std::swap(later, earlier);
+      }
+      const std::string name = sum.name;
+      if (shapes.equal(later, earlier) && (add_to(later, earlier) || add_to(earlier, later))) {
+        fused.push_back(fmt::format("{} into {}", name, sum.name));
+      }
+    }
+    for (const int value : sum.outputs) producer[static_cast<size_t>(value)] = static_cast<int>(i);
+  }
+  std::erase_if(graph.nodes, [](const Node& node) { return node.layer == nullptr; });
+  return fused;
 }
 
 }  // namespace engine

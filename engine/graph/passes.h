@@ -19,4 +19,9 @@ std::vector<std::string> fold_affine_layers(Graph& graph);
 /// Returns "relu into conv" texts.
 std::vector<std::string> fuse_activations(Graph& graph);
 
+/// Lets a layer add the other input of the two-input sum that alone reads it, where both have one
+/// shape; of two layers that could, the later one. It then runs in the sum's place, where both
+/// inputs are ready. Returns "add into conv" texts.
+std::vector<std::string> fuse_residuals(Graph& graph);
+
 }  // namespace engine

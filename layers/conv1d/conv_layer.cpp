@@ -1,7 +1,10 @@
 #include "layers/conv1d/conv_layer.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
+#include "engine/error.h"
 #include "layers/conv1d/conv1d_select.h"
 #include "layers/conv1d/conv_input.h"
 #include "layers/fold_affine.h"
@@ -35,9 +38,14 @@ Conv1dProblem ConvLayer::problem(const TensorSpec& input, Precision precision) c
 }
 
 std::vector<TensorSpec> ConvLayer::infer(const std::vector<TensorSpec>& inputs) const {
-  expect_inputs(inputs, 1);
+  expect_inputs(inputs, fixed_.residual ? 2 : 1);
   const Conv1dProblem p = problem(inputs[0], Precision::kFp32);
-  return {{{p.batch, p.out_channels, p.out_length}, p.dtype}};
+  const TensorSpec output{{p.batch, p.out_channels, p.out_length}, p.dtype};
+  if (fixed_.residual && inputs[1] != output) {
+    throw Error(ErrorKind::kInvalidArgument, fmt::format("expected a residual {}, found {}",
+                                                         to_string(output), to_string(inputs[1])));
+  }
+  return {output};
 }
 
 std::vector<ParameterSpec> ConvLayer::parameters(const std::vector<TensorSpec>& inputs) const {
@@ -75,7 +83,7 @@ std::optional<Reach> ConvLayer::reach() const {
 
 std::unique_ptr<Layer> ConvLayer::with_affine(const ChannelAffine& affine,
                                               const TensorSpec& output) const {
-  if (fixed_.activation.kind != Activation::Kind::kIdentity) return nullptr;
+  if (fixed_.residual || fixed_.activation.kind != Activation::Kind::kIdentity) return nullptr;
   if (output.shape.size() != 3 || !fits_affine(affine, fixed_.out_channels)) return nullptr;
   // weight[m, c, k] belongs to output m; transposed, weight[c, m, k] to output m of the group of
   // input c.
@@ -93,9 +101,17 @@ std::unique_ptr<Layer> ConvLayer::with_affine(const ChannelAffine& affine,
 }
 
 std::unique_ptr<Layer> ConvLayer::with_activation(const Activation& activation) const {
-  if (fixed_.activation.kind != Activation::Kind::kIdentity) return nullptr;
   auto fused = copy();
-  fused->fixed_.activation = activation;
+  Activation& last = fixed_.residual ? fused->fixed_.residual_activation : fused->fixed_.activation;
+  if (last.kind != Activation::Kind::kIdentity) return nullptr;
+  last = activation;
+  return fused;
+}
+
+std::unique_ptr<Layer> ConvLayer::with_residual() const {
+  if (fixed_.residual) return nullptr;
+  auto fused = copy();
+  fused->fixed_.residual = true;
   return fused;
 }
 

@@ -24,6 +24,7 @@ class ConvLayer : public Layer {
   std::unique_ptr<Layer> with_affine(const ChannelAffine& affine,
                                      const TensorSpec& output) const override;
   std::unique_ptr<Layer> with_activation(const Activation& activation) const override;
+  std::unique_ptr<Layer> with_residual() const override;
 
   /// The sizes and parameters of one run: what kernels are chosen by. Throws what infer() throws.
   Conv1dProblem problem(const TensorSpec& input, Precision precision) const;

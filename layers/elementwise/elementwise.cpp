@@ -111,6 +111,8 @@ class BroadcastLayer : public Layer {
     return outputs[0].elements() * static_cast<int64_t>(inputs.size() - 1);
   }
 
+  bool is_sum() const override { return op_ == ElementwiseOp::kAdd; }
+
  private:
   ElementwiseOp op_;
 };

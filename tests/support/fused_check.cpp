@@ -36,7 +36,8 @@ Value apply(const ChannelAffine& affine, Value value) {
   return value;
 }
 
-void check_following(const Layer& layer, const Problem& problem, Expectation expected,
+// Runs the layer with the activation fused behind it.
+void check_following(const Layer& layer, const std::vector<Tensor>& inputs, Expectation expected,
                      const Following& following, const Target& target) {
   INFO("with ", following.type, " ", following.attributes);
   std::unique_ptr<Layer> fused;
@@ -46,9 +47,17 @@ void check_following(const Layer& layer, const Problem& problem, Expectation exp
     expected = then_activation(expected, following.type, Attributes::parse(following.attributes));
   }
   const Layer& whole = fused ? *fused : layer;
-  const Tensor output = run_layer(whole, problem.inputs, target).front();
+  const Tensor output = run_layer(whole, inputs, target).front();
   const std::string wrong = difference(output, expected, target.precision);
   CHECK_MESSAGE(wrong.empty(), wrong);
+}
+
+Tensor draw(const Shape& shape, DType storage, Random& random) {
+  Tensor tensor = Tensor::empty(shape);
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    tensor.data<float>()[i] = static_cast<float>(random.normal());
+  }
+  return tensor.to(storage);
 }
 
 void check_on(const LayerCase& layer_case, int64_t channels, const Target& target) {
@@ -60,11 +69,7 @@ void check_on(const LayerCase& layer_case, int64_t channels, const Target& targe
   problem.parameters = draw_parameters(*layer, layer_case.inputs, storage, random);
   layer->set_parameters(problem.parameters);
   for (const TensorSpec& spec : layer_case.inputs) {
-    Tensor input = Tensor::empty(spec.shape);
-    for (int64_t i = 0; i < input.elements(); ++i) {
-      input.data<float>()[i] = static_cast<float>(random.normal());
-    }
-    problem.inputs.push_back(input.to(storage));
+    problem.inputs.push_back(draw(spec.shape, storage, random));
   }
   const ChannelAffine affine = draw_affine(channels, random);
   const auto folded = layer->with_affine(affine, layer->infer(layer_case.inputs)[0]);
@@ -74,8 +79,18 @@ void check_on(const LayerCase& layer_case, int64_t channels, const Target& targe
   problem.parameters = folded->loaded_parameters();
   // Twice what the folded layer may err by: once more for the rounding of the folded parameters.
   const double allowed = 2.0 * expect(problem, target.precision)[0].allowed;
+  const Expectation expected{exact, allowed};
   for (const Following& following : followings()) {
-    check_following(*folded, problem, {exact, allowed}, following, target);
+    check_following(*folded, problem.inputs, expected, following, target);
+  }
+  const auto with_residual = folded->with_residual();
+  if (with_residual == nullptr) return;
+  INFO("with a residual");
+  std::vector<Tensor> inputs = problem.inputs;
+  inputs.push_back(draw(exact.shape, storage, random));
+  for (const Following& following : followings()) {
+    check_following(*with_residual, inputs, then_add(expected, inputs.back(), target.precision),
+                    following, target);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "engine/graph/passes.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "engine/engine_state.h"
 #include "tests/support/models.h"
@@ -75,6 +76,112 @@ TEST_CASE("a batch norm over another dimension than Linear's features stays") {
       "  - {name: l, type: Linear, out_features: 6}\n"
       "  - {name: n, type: BatchNorm1d}\n",
       {});
+}
+
+TEST_CASE("a sum and the activations on both sides of it fuse into the convolution") {
+  check_fusing(
+      "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 3, padding: 1}\n"
+      "  - {name: n, type: BatchNorm1d}\n"
+      "  - {name: t, type: Tanh}\n"
+      "  - {name: a, type: Add, inputs: [x, t]}\n"
+      "  - {name: r, type: ReLU}\n",
+      {"n into c", "t into c", "a into c", "r into c"});
+}
+
+TEST_CASE("a sum fuses into a transposed convolution") {
+  check_fusing(
+      "  - {name: c, type: Conv1d, out_channels: 4, kernel_size: 4, stride: 2, padding: 1}\n"
+      "  - {name: t, type: ConvTranspose1d, out_channels: 6, kernel_size: 4, stride: 2, padding: "
+      "1}\n"
+      "  - {name: a, type: Add, inputs: [t, x]}\n",
+      {"a into t"});
+}
+
+TEST_CASE("a convolution moves to where the sum's other input is ready") {
+  check_fusing(
+      "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 1}\n"
+      "  - {name: m, type: Mul, inputs: [x, x]}\n"
+      "  - {name: s, type: Softmax, dim: 1}\n"
+      "  - {name: a, type: Add, inputs: [c, s]}\n"
+      "  - {name: r, type: ReLU}\n",
+      {"a into c", "r into c"});
+}
+
+TEST_CASE("of two convolutions the later one adds the sum") {
+  for (const char* inputs : {"[c, d]", "[d, c]"}) {
+    check_fusing(
+        fmt::format("  - {{name: c, type: Conv1d, out_channels: 5, kernel_size: 1}}\n"
+                    "  - {{name: d, type: Conv1d, out_channels: 5, kernel_size: 1, inputs: [x]}}\n"
+                    "  - {{name: a, type: Add, inputs: {}}}\n",
+                    inputs),
+        {"a into d"});
+  }
+}
+
+TEST_CASE("the earlier convolution adds the sum where the later one is read elsewhere too") {
+  check_fusing(
+      "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 1}\n"
+      "  - {name: d, type: Conv1d, out_channels: 6, kernel_size: 1, inputs: [x]}\n"
+      "  - {name: a, type: Add, inputs: [c, d]}\n"
+      "  - {name: m, type: Mul, inputs: [a, d]}\n",
+      {"a into c"});
+}
+
+TEST_CASE("residual blocks in a row fuse") {
+  check_fusing(
+      "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 3, padding: 1}\n"
+      "  - {name: a, type: Add, inputs: [c, x]}\n"
+      "  - {name: d, type: Conv1d, out_channels: 6, kernel_size: 3, padding: 1}\n"
+      "  - {name: b, type: Add, inputs: [d, a]}\n",
+      {"a into c", "b into d"});
+}
+
+TEST_CASE("a sum stays where a convolution cannot add it") {
+  const std::string c = "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 1}\n";
+  const auto check_stays = [&](const std::string& layers) { check_fusing(c + layers, {}); };
+  check_stays("  - {name: a, type: Add, inputs: [c, c]}\n");
+  check_stays("  - {name: a, type: Add, inputs: [c, x, x]}\n");
+  check_stays("  - {name: m, type: Mul, inputs: [c, x]}\n");
+  check_stays(
+      "  - {name: a, type: Add, inputs: [c, x]}\n"
+      "  - {name: m, type: Mul, inputs: [c, a]}\n");
+  // One value for each channel, or one channel for all.
+  check_stays(
+      "  - {name: p, type: AdaptiveAvgPool1d, output_size: 1, inputs: [x]}\n"
+      "  - {name: a, type: Add, inputs: [c, p]}\n");
+  check_fusing(
+      "  - {name: c, type: Conv1d, out_channels: 1, kernel_size: 1}\n"
+      "  - {name: a, type: Add, inputs: [c, x]}\n",
+      {});
+  // A convolution has room for one residual.
+  check_fusing(c + "  - {name: a, type: Add, inputs: [c, x]}\n"
+                   "  - {name: b, type: Add, inputs: [a, x]}\n",
+               {"a into c"});
+}
+
+TEST_CASE("a sum stays where the convolution is an output itself") {
+  const std::string yaml =
+      "format: 1\ninputs: {x: {shape: [batch, 6, length]}}\nlayers:\n"
+      "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 1}\n"
+      "  - {name: a, type: Add, inputs: [c, x]}\noutputs: {c: c, a: a}\n";
+  CHECK(test::engine_from_text(yaml, test::on_cpu()).state()->fused_layers.empty());
+}
+
+TEST_CASE("a sum of shapes that are equal only at the typical sizes stays") {
+  const auto fused = [](const std::string& sizes, const std::string& other) {
+    const std::string yaml = "format: 1\n" + sizes +
+                             "inputs: {x: {shape: [batch, 6, length]}, y: {shape: " + other +
+                             "}}\nlayers:\n"
+                             "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 1, inputs: "
+                             "[x]}\n"
+                             "  - {name: a, type: Add, inputs: [c, y]}\n";
+    return test::engine_from_text(yaml, test::on_cpu()).state()->fused_layers.size();
+  };
+  CHECK(fused("", "[batch, 6, length]") == 1);
+  CHECK(fused("", "[1, 6, length]") == 0);
+  CHECK(fused("sizes: {batch: 1, length: 30, other: 30}\n", "[batch, 6, other]") == 0);
+  CHECK(fused("sizes: {batch: 1, length: 1}\n", "[batch, 6, 1]") == 0);
+  CHECK(fused("sizes: {batch: 1, length: 30}\n", "[batch, 6, 30]") == 0);
 }
 
 }  // namespace engine

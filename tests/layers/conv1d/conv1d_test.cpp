@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "engine/error.h"
 #include "tests/layers/conv1d/random_conv1d.h"
 #include "tests/support/fused_check.h"
 #include "tests/support/layer_check.h"
@@ -184,6 +185,28 @@ TEST_CASE("Conv1d refuses to absorb what would not be exact") {
   REQUIRE(fused != nullptr);
   CHECK(fused->with_affine(affine, output) == nullptr);
   CHECK(fused->with_activation({Activation::Kind::kTanh}) == nullptr);
+}
+
+TEST_CASE("Conv1d absorbs one residual, and one activation on either side of it") {
+  const Conv1d conv(Attributes::parse("{out_channels: 2, kernel_size: 1}"));
+  const auto before = conv.with_activation({Activation::Kind::kReLU});
+  const auto fused = before->with_residual();
+  REQUIRE(fused != nullptr);
+  CHECK(fused->with_residual() == nullptr);
+  CHECK(fused->with_affine({{1.0, 1.0}, {0.0, 0.0}}, {{1, 2, 5}}) == nullptr);
+  const auto after = fused->with_activation({Activation::Kind::kTanh});
+  REQUIRE(after != nullptr);
+  CHECK(after->with_activation({Activation::Kind::kTanh}) == nullptr);
+
+  const Conv1dProblem problem =
+      dynamic_cast<const Conv1d&>(*after).problem({{1, 3, 5}}, Precision::kFp32);
+  CHECK(problem.residual);
+  CHECK(problem.activation.kind == Activation::Kind::kReLU);
+  CHECK(problem.residual_activation.kind == Activation::Kind::kTanh);
+  CHECK(after->infer({{{1, 3, 5}}, {{1, 2, 5}}})[0].shape == Shape{1, 2, 5});
+  CHECK_THROWS_WITH_AS(after->infer({{{1, 3, 5}}, {{1, 2, 1}}}),
+                       "expected a residual f32 [1, 2, 5], found f32 [1, 2, 1]", Error);
+  CHECK_THROWS_AS(after->infer({{{1, 3, 5}}}), Error);
 }
 
 }  // namespace

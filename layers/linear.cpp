@@ -182,9 +182,9 @@ struct LinearCuda {
       const char* x = static_cast<const char*>(c.inputs[0]) + row * p.inputs * element;
       cuda::gemm(gemm, device, x, weight.raw(), product, c.workspace, c.stream);
       if (!finish) continue;
-      matrix_epilogue_cuda({count, p.outputs, p.outputs, p.outputs, true, 1, p.activation},
+      matrix_epilogue_cuda({count, p.outputs, p.outputs, p.outputs, true, 1, p.activation, {}},
                            reinterpret_cast<const float*>(product),
-                           static_cast<const float*>(bias.raw()), target, dtype, c.stream);
+                           static_cast<const float*>(bias.raw()), nullptr, target, dtype, c.stream);
     }
   }
 };

@@ -5,9 +5,9 @@
 //
 // Pieces of samples and columns are unfolded into a workspace of fixed size, so that memory never
 // grows with the input. A kernel of one tap without stride and padding multiplies the input as it
-// lies. 16-bit results that get a bias or an activation stay in f32 until then: they are rounded
-// once.
-// Bytes: C K / (C + M) times the compulsory ones, and a pass over y for bias and activation.
+// lies. 16-bit results that get a bias, an activation or a residual stay in f32 until then: they
+// are rounded once. Bytes: C K / (C + M) times the compulsory ones, and a pass over y for what
+// follows the product.
 #include <algorithm>
 
 #include "engine/cuda/blas.h"
@@ -30,7 +30,7 @@ int64_t round_up(int64_t value, int64_t multiple) {
 struct Pieces {
   bool unfold;           // the input does not lie as columns already
   bool staged;           // results stay in f32 until they are finished
-  bool finish;           // a bias or an activation follows
+  bool finish;           // a bias, an activation or a residual follows
   int64_t samples;       // of a piece
   int64_t columns;       // of a piece
   int64_t stride;        // of rows in the workspace, in elements
@@ -47,7 +47,7 @@ int64_t bytes_per_column(const Conv1dProblem& p, const Pieces& pieces) {
 Pieces cut(const Conv1dProblem& p) {
   Pieces pieces{};
   pieces.unfold = p.kernel_size > 1 || p.stride > 1 || p.pad_left > 0 || p.pad_right > 0;
-  pieces.finish = p.bias || p.activation.kind != Activation::Kind::kIdentity;
+  pieces.finish = p.bias || p.activation.kind != Activation::Kind::kIdentity || p.residual;
   pieces.staged = pieces.finish && p.dtype != DType::kF32;
   const int64_t per_column = std::max<int64_t>(bytes_per_column(p, pieces), 1);
   const bool in_place = !pieces.unfold && !pieces.staged;
@@ -69,7 +69,7 @@ Pieces cut(const Conv1dProblem& p) {
 }
 
 bool can_implement(const Conv1dProblem& p) {
-  if (p.transposed || p.residual) return false;
+  if (p.transposed) return false;
   const int64_t columns = std::min(round_up(p.out_length, kAlignment), kLeastColumns);
   return bytes_per_column(p, cut(p)) * columns <= kPieceBytes;
 }
@@ -89,9 +89,10 @@ double seconds(const Conv1dProblem& p) {
   const double product = 2.0 * samples * length * rows * static_cast<double>(p.reduction()) / rate;
   const double unfolded = samples * length * static_cast<double>(p.in_channels * p.kernel_size);
   const double results = samples * length * static_cast<double>(p.out_channels);
-  // Columns are written and read once, results written, and read and written again when finished.
-  const double elements =
-      unfolded * (pieces.unfold ? 2.0 : 1.0) + results * (pieces.finish ? 3.0 : 1.0);
+  // Columns are written and read once, results written, and read and written again when finished,
+  // beside the residual.
+  const double elements = unfolded * (pieces.unfold ? 2.0 : 1.0) +
+                          results * ((pieces.finish ? 3.0 : 1.0) + (p.residual ? 1.0 : 0.0));
   const double moved = elements * static_cast<double>(size_of(p.dtype)) / kBytesPerSecond;
   const double piece_count = (samples / static_cast<double>(pieces.samples)) *
                              (length / static_cast<double>(pieces.columns));
@@ -166,9 +167,10 @@ struct Im2colConvolution {
     auto* columns = static_cast<char*>(c.workspace) + kGemmWorkspaceBytes;
     char* results = columns + pieces.column_bytes;
     const int64_t element = static_cast<int64_t>(size_of(p.dtype));
-    auto* target =
-        static_cast<char*>(c.outputs[0]) +
+    const int64_t first_output =
         (piece.first_sample * p.out_channels * p.out_length + piece.first_column) * element;
+    auto* target = static_cast<char*>(c.outputs[0]) + first_output;
+    const void* residual = p.residual ? c.input<char>(1) + first_output : nullptr;
     Operand x{columns, p.dtype, pieces.stride, p.groups * p.reduction() * pieces.stride,
               p.reduction() * pieces.stride};
     if (pieces.unfold) {
@@ -192,9 +194,9 @@ struct Im2colConvolution {
     products.run(w, x, y, piece.samples, p.groups);
     if (!pieces.finish) return;
     matrix_epilogue_cuda({piece.samples * p.out_channels, piece.columns, y_stride, p.out_length,
-                          false, p.out_channels, p.activation},
+                          false, p.out_channels, p.activation, p.residual_activation},
                          static_cast<const float*>(y.data), static_cast<const float*>(bias.raw()),
-                         target, p.dtype, c.stream);
+                         residual, target, p.dtype, c.stream);
   }
 };
 

@@ -1,0 +1,453 @@
+#include "engine/cuda/half_math.h"
+#include "engine/cuda/launch.h"
+#include "layers/conv1d/cuda/epilogue.h"
+#include "layers/conv1d/cuda/fft_convolution.h"
+#include "layers/conv1d/cuda/fft_registers.h"
+
+namespace engine::cuda {
+namespace {
+
+constexpr int kInner = kFftInner;
+constexpr int kLine = 16;               // points of a line, and threads of a row
+constexpr int kPaddedLine = kLine + 1;  // in shared memory: no bank conflicts down a column
+constexpr int kPaddedRow = kInner / kLine * kPaddedLine;
+
+// The roots that all powers up to kPowers - 1 of one root are made of by one product each: powers
+// 1, 2, 3 and 4, 8, 12 ...
+template <int kPowers>
+inline constexpr int kBaseRoots = 3 + (kPowers / 4 - 1);
+
+template <int kPowers>
+__device__ __forceinline__ void load_roots(const float2* table, int step,
+                                           float2 (&roots)[kBaseRoots<kPowers>]) {
+#pragma unroll
+  for (int i = 0; i < kBaseRoots<kPowers>; ++i) roots[i] = __ldg(table + i * step);
+}
+
+// v[k] *= root^k, or its conjugate.
+template <bool kConjugate, int kPoints>
+__device__ __forceinline__ void twist(float2 (&v)[kPoints],
+                                      const float2 (&roots)[kBaseRoots<kPoints>]) {
+#pragma unroll
+  for (int k = 1; k < kPoints; ++k) {
+    if (k < 4) {
+      v[k] = multiply<kConjugate>(v[k], roots[k - 1]);
+    } else if (k % 4 == 0) {
+      v[k] = multiply<kConjugate>(v[k], roots[2 + k / 4]);
+    } else {
+      v[k] = multiply<kConjugate>(v[k], multiply(roots[2 + k / 4], roots[k % 4 - 1]));
+    }
+  }
+}
+
+__device__ __forceinline__ int column_place(int column) { return column + column / kLine; }
+
+// One of the two signals of a block: a segment of one row of x and of y.
+struct Signal {
+  int64_t sample = -1;  // of the batch; -1: there is none
+  int64_t first = 0;    // output before the stride
+};
+
+// Which elements of a window [0, points) lie in the row.
+struct Window {
+  int64_t start;  // input position of element 0
+  int low;
+  int high;
+};
+
+template <typename T>
+struct Kernel {
+  FftConvolution sizes;
+  const T* x;
+  const float2* spectra;
+  const float2* roots;
+  T* y;
+  Epilogue epilogue;
+};
+
+__device__ __forceinline__ int clamp_to(int64_t value, int most) {
+  return static_cast<int>(value < 0 ? 0 : (value > most ? most : value));
+}
+
+// The elements that hold something: real inputs, or padding where that is not zero.
+__device__ __forceinline__ Window window_of(const FftConvolution& p, const Signal& signal,
+                                            int64_t part, int points) {
+  Window window;
+  window.start = signal.first - p.pad_left + part * p.part_taps;
+  const bool zeros = p.padding_mode == PaddingMode::kZeros;
+  const int64_t begin = zeros ? 0 : -p.pad_left;
+  const int64_t end = zeros ? p.in_length : p.in_length + p.pad_right;
+  window.low = clamp_to(begin - window.start, points);
+  window.high = signal.sample < 0 ? window.low : clamp_to(end - window.start, points);
+  if (window.high < window.low) window.high = window.low;
+  return window;
+}
+
+__device__ __forceinline__ bool contains(const Window& w, int n) {
+  return static_cast<unsigned>(n - w.low) < static_cast<unsigned>(w.high - w.low);
+}
+
+template <typename T>
+__device__ __forceinline__ float padded_value(const T* row, const Window& w, int n,
+                                              const FftConvolution& p) {
+  if (!contains(w, n)) return 0.0f;
+  return to_float(row[padded_source(w.start + n, p.in_length, p.padding_mode)]);
+}
+
+// A block's view of one problem: kRows rows of kInner points in shared memory.
+template <typename T, int kRows, int kThreads>
+class Block {
+ public:
+  static constexpr int kPoints = kRows * kInner;
+  static constexpr int kRounds = kRows * kLine / kThreads;  // of rows
+  static_assert(kRounds * kThreads == kRows * kLine && kRounds > 0);
+
+  __device__ Block(const Kernel<T>& kernel, float2* memory, int64_t item)
+      : k_(kernel), memory_(memory) {
+    const int64_t pairs = k_.sizes.pairs();
+    channel_ = item / pairs;
+    const int64_t first = item % pairs * 2;
+    for (int i = 0; i < 2; ++i) {
+      if (first + i >= k_.sizes.batch * k_.sizes.segments) break;
+      signals_[i].sample = (first + i) / k_.sizes.segments;
+      signals_[i].first = (first + i) % k_.sizes.segments * k_.sizes.segment_outputs;
+    }
+  }
+
+  // Whether a term has an input that is not zero.
+  __device__ bool has_inputs(int64_t part) const {
+    const Window a = window_of(k_.sizes, signals_[0], part, kPoints);
+    const Window b = window_of(k_.sizes, signals_[1], part, kPoints);
+    return a.low < a.high || b.low < b.high;
+  }
+
+  __device__ const float4* spectrum(int64_t term) const {
+    return reinterpret_cast<const float4*>(k_.spectra +
+                                           (channel_ * k_.sizes.terms() + term) * kPoints);
+  }
+
+  // Pass 1: columns of kRows points from global memory, into shared memory.
+  __device__ void load_columns(int64_t input, int64_t part) {
+    const FftConvolution& p = k_.sizes;
+    const Window a = window_of(p, signals_[0], part, kPoints);
+    const Window b = window_of(p, signals_[1], part, kPoints);
+    const int64_t channel = channel_ / p.group_outputs * p.group_inputs + input;
+    const T* row_a = k_.x + (signals_[0].sample * p.in_channels + channel) * p.in_length;
+    const T* row_b = k_.x + (signals_[1].sample * p.in_channels + channel) * p.in_length;
+#pragma unroll 1
+    for (int column = threadIdx.x; column < kInner; column += kThreads) {
+      float2* target = memory_ + column_place(column);
+      float2 v[kRows];
+      if (p.padding_mode == PaddingMode::kZeros) {
+        const T* x_a = row_a + (a.start + column);
+        const T* x_b = row_b + (b.start + column);
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) {
+          v[i].x = contains(a, i * kInner + column) ? to_float(x_a[i * kInner]) : 0.0f;
+          v[i].y = contains(b, i * kInner + column) ? to_float(x_b[i * kInner]) : 0.0f;
+        }
+      } else {
+        // By way of the column's own shared memory, so that the loop need not be unrolled.
+#pragma unroll 1
+        for (int i = 0; i < kRows; ++i) {
+          const int n = i * kInner + column;
+          target[i * kPaddedRow] = {padded_value(row_a, a, n, p), padded_value(row_b, b, n, p)};
+        }
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) v[i] = target[i * kPaddedRow];
+      }
+      float2 roots[kBaseRoots<kRows>];
+      load_roots<kRows>(k_.roots + column, kInner, roots);
+      dft<false>(v);
+      twist<false>(v, roots);
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) target[i * kPaddedRow] = v[i];
+    }
+  }
+
+  // The last pass: the inverse of pass 1, and the results.
+  __device__ void store_columns() {
+    const float bias = k_.epilogue.bias ? k_.epilogue.bias[channel_] : 0.0f;
+    const bool plain = k_.epilogue.only_bias() && k_.sizes.stride == 1;
+#pragma unroll 1
+    for (int column = threadIdx.x; column < kInner; column += kThreads) {
+      float2* source = memory_ + column_place(column);
+      float2 roots[kBaseRoots<kRows>];
+      load_roots<kRows>(k_.roots + column, kInner, roots);
+      float2 v[kRows];
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) v[i] = source[i * kPaddedRow];
+      twist<true>(v, roots);
+      dft<true>(v);
+      if (plain) {
+        store_plain(signals_[0], column, bias, [&](int i) { return v[i].x; });
+        store_plain(signals_[1], column, bias, [&](int i) { return v[i].y; });
+      } else {
+        // By way of the column's own shared memory, so that no value is held across a call.
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) source[i * kPaddedRow] = v[i];
+#pragma unroll 1
+        for (int i = 0; i < kRows; ++i) {
+          store_finished(signals_[0], i * kInner + column, source[i * kPaddedRow].x + bias);
+          store_finished(signals_[1], i * kInner + column, source[i * kPaddedRow].y + bias);
+        }
+      }
+    }
+  }
+
+  // Passes 2 and 3 over one row, forward: leaves bin k3 of line `lane` in v[k3].
+  __device__ __forceinline__ void forward_row(int row, int lane, float2 (&v)[kLine],
+                                              const float2 (&roots)[kBaseRoots<kLine>]) {
+    float2* down = memory_ + row * kPaddedRow + lane;
+    const float2* across = memory_ + row * kPaddedRow + lane * kPaddedLine;
+#pragma unroll
+    for (int i = 0; i < kLine; ++i) v[i] = down[i * kPaddedLine];
+    dft<false>(v);
+    twist<false>(v, roots);
+#pragma unroll
+    for (int i = 0; i < kLine; ++i) down[i * kPaddedLine] = v[i];
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < kLine; ++i) v[i] = across[i];
+    dft<false>(v);
+  }
+
+  __device__ __forceinline__ void inverse_row(int row, int lane, float2 (&v)[kLine],
+                                              const float2 (&roots)[kBaseRoots<kLine>]) {
+    float2* down = memory_ + row * kPaddedRow + lane;
+    float2* across = memory_ + row * kPaddedRow + lane * kPaddedLine;
+    dft<true>(v);
+#pragma unroll
+    for (int i = 0; i < kLine; ++i) across[i] = v[i];
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < kLine; ++i) v[i] = down[i * kPaddedLine];
+    twist<true>(v, roots);
+    dft<true>(v);
+#pragma unroll
+    for (int i = 0; i < kLine; ++i) down[i * kPaddedLine] = v[i];
+  }
+
+  __device__ __forceinline__ void load_line_roots(int lane, float2 (&roots)[kBaseRoots<kLine>]) {
+    load_roots<kLine>(k_.roots + kBaseRoots<kRows> * kInner + lane, kLine, roots);
+  }
+
+ private:
+  template <typename Value>
+  __device__ __forceinline__ void store_plain(const Signal& signal, int column, float bias,
+                                              Value value) {
+    const FftConvolution& p = k_.sizes;
+    if (signal.sample < 0) return;
+    T* row = k_.y + (signal.sample * p.out_channels + channel_) * p.out_length + signal.first;
+    const int count = outputs_of(signal);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      const int n = i * kInner + column;
+      if (n < count) row[n] = from_float<T>(value(i) + bias);
+    }
+  }
+
+  __device__ void store_finished(const Signal& signal, int n, float value) {
+    const FftConvolution& p = k_.sizes;
+    if (signal.sample < 0 || n >= outputs_of(signal)) return;
+    const int64_t position = signal.first + n;
+    if (position % p.stride != 0) return;
+    const int64_t index =
+        (signal.sample * p.out_channels + channel_) * p.out_length + position / p.stride;
+    k_.y[index] = from_float<T>(finish<T>(value, index, k_.epilogue));
+  }
+
+  // Outputs of a segment, before the stride.
+  __device__ __forceinline__ int outputs_of(const Signal& signal) const {
+    const int64_t left = (k_.sizes.out_length - 1) * k_.sizes.stride + 1 - signal.first;
+    return static_cast<int>(left < k_.sizes.segment_outputs ? left : k_.sizes.segment_outputs);
+  }
+
+  const Kernel<T>& k_;
+  float2* memory_;
+  int64_t channel_;
+  Signal signals_[2];
+};
+
+// One term: the transform stays in shared memory between the passes.
+template <typename T, int kRows, int kThreads, int kBlocks>
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    fft_convolution_kernel(const __grid_constant__ Kernel<T> kernel, int64_t items) {
+  extern __shared__ float2 memory[];
+  using View = Block<T, kRows, kThreads>;
+  const int lane = threadIdx.x % kLine;
+  for (int64_t item = blockIdx.x; item < items; item += gridDim.x) {
+    View block(kernel, memory, item);
+    block.load_columns(0, 0);
+    const float4* spectrum = block.spectrum(0);
+    __syncthreads();
+    float2 roots[kBaseRoots<kLine>];
+    block.load_line_roots(lane, roots);
+#pragma unroll 1
+    for (int round = 0; round < View::kRounds; ++round) {
+      const int line = round * kThreads + threadIdx.x;
+      float4 factor[kLine / 2];
+#pragma unroll
+      for (int i = 0; i < kLine / 2; ++i) factor[i] = __ldg(spectrum + i * (kRows * kLine) + line);
+      float2 v[kLine];
+      block.forward_row(line / kLine, lane, v, roots);
+#pragma unroll
+      for (int i = 0; i < kLine / 2; ++i) {
+        v[2 * i] = multiply(v[2 * i], {factor[i].x, factor[i].y});
+        v[2 * i + 1] = multiply(v[2 * i + 1], {factor[i].z, factor[i].w});
+      }
+      block.inverse_row(line / kLine, lane, v, roots);
+    }
+    __syncthreads();
+    block.store_columns();
+  }
+}
+
+// The sum over many terms of the bins of a thread's line: in registers, or in shared memory where
+// those are too few.
+template <int kRows>
+class LineSum {
+ public:
+  static constexpr bool kShared = kRows > 16;
+  static constexpr int kSharedBytes = kShared ? kRows * kInner * int{sizeof(float2)} : 0;
+
+  __device__ LineSum(float2* memory)
+      : shared_(reinterpret_cast<float4*>(memory + kRows * kPaddedRow) + threadIdx.x) {
+#pragma unroll
+    for (int i = 0; i < kLine / 2; ++i) {
+      if constexpr (kShared) {
+        shared_[i * kThreads] = {};
+      } else {
+        sum_[i] = {};
+      }
+    }
+  }
+
+  __device__ __forceinline__ void add(int i, float2 a, float2 b) {
+    float4& sum = at(i);
+    const float4 old = sum;
+    sum = {old.x + a.x, old.y + a.y, old.z + b.x, old.w + b.y};
+  }
+
+  __device__ __forceinline__ void read(float2 (&v)[kLine]) {
+#pragma unroll
+    for (int i = 0; i < kLine / 2; ++i) {
+      const float4 sum = at(i);
+      v[2 * i] = {sum.x, sum.y};
+      v[2 * i + 1] = {sum.z, sum.w};
+    }
+  }
+
+ private:
+  static constexpr int kThreads = kRows * kLine;
+
+  __device__ __forceinline__ float4& at(int i) {
+    if constexpr (kShared) {
+      return shared_[i * kThreads];
+    } else {
+      return sum_[i];
+    }
+  }
+
+  float4* shared_;
+  float4 sum_[kShared ? 1 : kLine / 2];
+};
+
+// Many terms: their spectra are summed before the way back.
+template <typename T, int kRows, int kBlocks>
+__global__ void __launch_bounds__(kRows* kLine, kBlocks)
+    fft_convolution_sum_kernel(const __grid_constant__ Kernel<T> kernel, int64_t items) {
+  extern __shared__ float2 memory[];
+  const int row = threadIdx.x / kLine, lane = threadIdx.x % kLine;
+  const int parts = static_cast<int>(kernel.sizes.parts);
+  const int inputs = static_cast<int>(kernel.sizes.group_inputs);
+  for (int64_t item = blockIdx.x; item < items; item += gridDim.x) {
+    Block<T, kRows, kRows * kLine> block(kernel, memory, item);
+    LineSum<kRows> sum(memory);
+    float2 roots[kBaseRoots<kLine>];
+    float2 v[kLine];
+#pragma unroll 1
+    for (int part = 0; part < parts; ++part) {
+      if (!block.has_inputs(part)) continue;
+#pragma unroll 1
+      for (int input = 0; input < inputs; ++input) {
+        block.load_columns(input, part);
+        __syncthreads();
+        const float4* spectrum = block.spectrum(input * parts + part) + threadIdx.x;
+        block.load_line_roots(lane, roots);
+        block.forward_row(row, lane, v, roots);
+#pragma unroll
+        for (int i = 0; i < kLine / 2; ++i) {
+          const float4 factor = __ldg(spectrum + i * (kRows * kLine));
+          sum.add(i, multiply(v[2 * i], {factor.x, factor.y}),
+                  multiply(v[2 * i + 1], {factor.z, factor.w}));
+        }
+        __syncthreads();
+      }
+    }
+    sum.read(v);
+    block.load_line_roots(lane, roots);
+    block.inverse_row(row, lane, v, roots);
+    __syncthreads();
+    block.store_columns();
+    __syncthreads();
+  }
+}
+
+template <typename T>
+void launch_fft(void (*function)(Kernel<T>, int64_t), const Kernel<T>& kernel, int threads,
+                int more_shared_bytes, CudaStream stream) {
+  const int64_t items = kernel.sizes.out_channels * kernel.sizes.pairs();
+  LaunchConfig config{"fft_convolution", grid_for(items, 1, kMaxGridX)};
+  config.block = threads;
+  config.shared_bytes =
+      kernel.sizes.points / kInner * kPaddedRow * static_cast<int64_t>(sizeof(float2)) +
+      more_shared_bytes;
+  config.stream = stream;
+  launch(function, config, kernel, items);
+}
+
+template <typename T, int kRows, int kBlocks>
+void launch_sum(const Kernel<T>& kernel, CudaStream stream) {
+  launch_fft(fft_convolution_sum_kernel<T, kRows, kBlocks>, kernel, kRows * kLine,
+             LineSum<kRows>::kSharedBytes, stream);
+}
+
+template <typename T>
+void launch_points(const Kernel<T>& kernel, CudaStream stream) {
+  const int64_t rows = kernel.sizes.points / kInner;
+  if (kernel.sizes.terms() > 1) {
+    if (rows == 16) return launch_sum<T, 16, 2>(kernel, stream);
+    return launch_sum<T, 32, 1>(kernel, stream);
+  }
+  switch (rows) {
+    case 4:
+      return launch_fft(fft_convolution_kernel<T, 4, 64, 8>, kernel, 64, 0, stream);
+    case 8:
+      return launch_fft(fft_convolution_kernel<T, 8, 128, 4>, kernel, 128, 0, stream);
+    case 16:
+      return launch_fft(fft_convolution_kernel<T, 16, 256, 2>, kernel, 256, 0, stream);
+    case 24:
+      return launch_fft(fft_convolution_kernel<T, 24, 128, 4>, kernel, 128, 0, stream);
+    default:
+      return launch_fft(fft_convolution_kernel<T, 32, 256, 2>, kernel, 256, 0, stream);
+  }
+}
+
+}  // namespace
+
+void fft_convolution(const FftConvolution& convolution, DType dtype, const FftOperands& operands,
+                     const Activation& activation, const Activation& residual_activation,
+                     CudaStream stream) {
+  with_float_type(dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    launch_points(
+        Kernel<T>{convolution, static_cast<const T*>(operands.input),
+                  reinterpret_cast<const float2*>(operands.spectra),
+                  reinterpret_cast<const float2*>(operands.roots), static_cast<T*>(operands.output),
+                  Epilogue{operands.bias, operands.residual, activation, residual_activation}},
+        stream);
+  });
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,251 @@
+#include "layers/conv1d/cuda/fft_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+
+namespace engine::cuda {
+namespace {
+
+constexpr int64_t kLine = 16;
+constexpr std::array<int64_t, 5> kSizes = {1024, 2048, 4096, 6144, 8192};
+// Points that a sum over terms is written for.
+constexpr bool can_sum(int64_t points) { return points == 4096 || points == 8192; }
+
+constexpr int64_t kLeastTaps = 48;  // below, a sum in f32 would be more accurate
+constexpr int64_t kMostStride = 64;
+constexpr int64_t kMostParts = 4096;
+constexpr int64_t kMostSpectraBytes = int64_t{1} << 30;
+
+// Taps of the kernel with its dilation written out as zeros.
+int64_t span(const Conv1dProblem& p) { return (p.kernel_size - 1) * p.dilation + 1; }
+
+// Outputs before the stride.
+int64_t full_outputs(const Conv1dProblem& p) { return (p.out_length - 1) * p.stride + 1; }
+
+// As a correlation with stride 1: the left padding. A transposed kernel runs backwards.
+int64_t left_padding(const Conv1dProblem& p) {
+  return p.transposed ? span(p) - 1 - p.pad_left : p.pad_left;
+}
+
+// Whether one cyclic product gives all outputs: what wraps around is zero.
+bool wraps_onto_zeros(const Conv1dProblem& p, int64_t points) {
+  const int64_t left = left_padding(p);
+  return p.padding_mode == PaddingMode::kZeros && full_outputs(p) <= points &&
+         p.in_length + left <= points &&
+         full_outputs(p) + span(p) - 1 - std::max<int64_t>(left, 0) <= points;
+}
+
+// Terms of all segments whose window holds an input that is not padding.
+double active_terms(const FftConvolution& f) {
+  if (f.padding_mode != PaddingMode::kZeros) return static_cast<double>(f.segments * f.terms());
+  double windows = 0.0;
+  for (int64_t part = 0; part < f.parts; ++part) {
+    // Window s begins at s V - shift and is active where that is above -points, below in_length.
+    const int64_t shift = f.pad_left - part * f.part_taps;
+    const int64_t low = shift - f.points + 1, high = shift + f.in_length - 1;
+    const int64_t first = low <= 0 ? 0 : (low - 1) / f.segment_outputs + 1;
+    const int64_t last = high < 0 ? -1 : std::min(high / f.segment_outputs, f.segments - 1);
+    windows += static_cast<double>(std::max<int64_t>(last - first + 1, 0));
+  }
+  return windows * static_cast<double>(f.group_inputs);
+}
+
+double predict(const FftConvolution& f, double element_bytes) {
+  constexpr double kProcessors = 132.0;
+  constexpr double kPointsPerSecond = 30e12 / 5.5;  // of one of log2(points) stages, all processors
+  constexpr double kBytesPerSecond = 3.2e12;
+  constexpr double kLaunch = 4e-6;
+  constexpr double kBlockLatency = 6e-6;  // of one transform there and back
+  const double blocks = static_cast<double>(f.out_channels * f.pairs());
+  const double points = static_cast<double>(f.points);
+  const double forward = active_terms(f) / static_cast<double>(f.segments);
+  const double stage = points * std::log2(points) / (kPointsPerSecond / kProcessors);
+  const double rounds = std::ceil(blocks / kProcessors);
+  const double inputs = static_cast<double>(f.batch * f.in_channels * f.in_length);
+  const double outputs = static_cast<double>(f.batch * f.out_channels * f.out_length);
+  const double spectra = static_cast<double>(f.out_channels * f.terms()) * points;
+  const double bytes = (inputs + outputs) * element_bytes + spectra * 8.0;
+  return kLaunch + std::max({rounds * (forward + 1.0) * stage, bytes / kBytesPerSecond,
+                             kBlockLatency * (forward + 1.0) / 2.0});
+}
+
+// Complex numbers without the care of std::complex for infinities.
+struct Complex {
+  double re = 0.0;
+  double im = 0.0;
+};
+
+Complex root_of_unity(int64_t index, int64_t points) {
+  const double angle = -2.0 * std::numbers::pi * static_cast<double>(index % points) /
+                       static_cast<double>(points);
+  return {std::cos(angle), std::sin(angle)};
+}
+
+// The transform of a power of two of points, or three times one, in double.
+class Transform {
+ public:
+  explicit Transform(int64_t points) {
+    for (int64_t i = 0; i < points; ++i) roots_.push_back(root_of_unity(i, points));
+  }
+
+  void run(const std::vector<Complex>& from, std::vector<Complex>& to) const {
+    step(from.data(), to.data(), static_cast<int64_t>(roots_.size()), 1);
+  }
+
+ private:
+  void step(const Complex* from, Complex* to, int64_t points, int64_t stride) const {
+    if (points == 1) {
+      to[0] = from[0];
+      return;
+    }
+    const int64_t ways = points % 2 == 0 ? 2 : 3;
+    const int64_t rest = points / ways;
+    for (int64_t i = 0; i < ways; ++i) step(from + i * stride, to + i * rest, rest, stride * ways);
+    for (int64_t k = 0; k < rest; ++k) {
+      ways == 2 ? join<2>(to + k, k, rest, stride) : join<3>(to + k, k, rest, stride);
+    }
+  }
+
+  // Bin k of each of kWays transforms of `rest` points becomes bins k + j rest of one.
+  template <int kWays>
+  void join(Complex* to, int64_t k, int64_t rest, int64_t stride) const {
+    Complex part[kWays];
+    for (int i = 0; i < kWays; ++i) part[i] = to[i * rest];
+    const auto total = static_cast<int64_t>(roots_.size());
+    for (int j = 0; j < kWays; ++j) {
+      Complex sum;
+      for (int i = 0; i < kWays; ++i) {
+        const Complex& w = roots_[static_cast<size_t>((k + j * rest) * i * stride % total)];
+        sum.re += part[i].re * w.re - part[i].im * w.im;
+        sum.im += part[i].re * w.im + part[i].im * w.re;
+      }
+      to[j * rest] = sum;
+    }
+  }
+
+  std::vector<Complex> roots_;
+};
+
+// Adds `tap` times the taps of one part of one filter to `signal`.
+template <typename Tap>
+void add_taps(const Conv1dProblem& p, const FftConvolution& f, int64_t filter, Complex unit,
+              const Tap& weight, std::vector<Complex>& signal) {
+  const int64_t part = filter % f.parts;
+  const int64_t c = filter / f.parts % f.group_inputs;
+  const int64_t m = filter / f.parts / f.group_inputs;
+  const int64_t first = part * f.part_taps;
+  const int64_t end = std::min(first + f.part_taps, span(p));
+  for (int64_t k = (first + p.dilation - 1) / p.dilation; k * p.dilation < end; ++k) {
+    const int64_t tap = p.transposed ? p.kernel_size - 1 - k : k;
+    const double value = weight(m / f.group_outputs, m % f.group_outputs, c, tap);
+    Complex& target = signal[static_cast<size_t>(k * p.dilation - first)];
+    target.re += unit.re * value;
+    target.im += unit.im * value;
+  }
+}
+
+}  // namespace
+
+std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t points, int64_t parts) {
+  FftConvolution f;
+  f.batch = p.batch;
+  f.in_channels = p.in_channels;
+  f.in_length = p.in_length;
+  f.out_channels = p.out_channels;
+  f.out_length = p.out_length;
+  f.group_inputs = p.group_inputs();
+  f.group_outputs = p.group_outputs();
+  f.stride = p.stride;
+  f.pad_left = left_padding(p);
+  f.pad_right = p.pad_right;
+  f.padding_mode = p.padding_mode;
+  f.points = points;
+  f.parts = parts;
+  f.part_taps = (span(p) - 1) / parts + 1;
+  if ((f.part_taps * (parts - 1)) >= span(p)) return std::nullopt;  // the last part is empty
+  if (f.terms() > 1 && !can_sum(points)) return std::nullopt;
+  const bool whole = parts == 1 && wraps_onto_zeros(p, points);
+  f.segment_outputs = whole ? full_outputs(p) : points - f.part_taps + 1;
+  if (f.segment_outputs < 1) return std::nullopt;
+  f.segments = (full_outputs(p) - 1) / f.segment_outputs + 1;
+  if (f.out_channels * f.terms() > kMostSpectraBytes / 8 / points) return std::nullopt;
+  return FftPlan{f, predict(f, static_cast<double>(size_of(p.dtype)))};
+}
+
+std::optional<FftPlan> plan_fft(const Conv1dProblem& p) {
+  const bool taps = p.kernel_size >= kLeastTaps && p.kernel_size * 4 >= span(p);
+  if (!taps || p.stride > kMostStride || (p.transposed && p.stride > 1)) return std::nullopt;
+  if (p.precision == Precision::kTf32 && p.dtype != DType::kF32) return std::nullopt;
+  std::optional<FftPlan> best;
+  for (const int64_t points : kSizes) {
+    for (int64_t eighths = 1; eighths <= 8; ++eighths) {
+      const int64_t parts = (span(p) - 1) / (points * eighths / 8) + 1;
+      if (parts > kMostParts) continue;
+      const std::optional<FftPlan> plan = plan_fft(p, points, parts);
+      if (plan && (!best || plan->seconds < best->seconds)) best = plan;
+    }
+  }
+  return best;
+}
+
+int64_t fft_bin_place(int64_t bin, int64_t points) {
+  const int64_t rows = points / kFftInner;
+  const int64_t row = bin % rows;
+  const int64_t line = bin / rows % kLine;
+  const int64_t in_line = bin / rows / kLine;
+  return (in_line / 2 * rows * kLine + row * kLine + line) * 2 + in_line % 2;
+}
+
+std::vector<float> fft_roots(int64_t points) {
+  std::vector<float> roots;
+  const auto add = [&](int64_t powers, int64_t columns, int64_t of_points) {
+    std::vector<int64_t> base = {1, 2, 3};
+    for (int64_t power = 4; power < powers; power += 4) base.push_back(power);
+    for (const int64_t power : base) {
+      for (int64_t column = 0; column < columns; ++column) {
+        const Complex root = root_of_unity(power * column, of_points);
+        roots.push_back(static_cast<float>(root.re));
+        roots.push_back(static_cast<float>(root.im));
+      }
+    }
+  };
+  add(points / kFftInner, kFftInner, points);
+  add(kLine, kLine, kFftInner);
+  return roots;
+}
+
+void fft_spectra(const Conv1dProblem& p, const FftConvolution& f,
+                 const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
+                 float* spectra) {
+  const int64_t filters = f.out_channels * f.terms();
+  const auto points = static_cast<size_t>(f.points);
+  const Transform transform(f.points);
+  std::vector<int64_t> place;
+  for (int64_t bin = 0; bin < f.points; ++bin) place.push_back(fft_bin_place(bin, f.points));
+  const double scale = 0.5 / static_cast<double>(f.points);
+  std::vector<Complex> signal(points), bins(points);
+  // Two real filters a and b travel as a + i b.
+  for (int64_t filter = 0; filter < filters; filter += 2) {
+    const bool second = filter + 1 < filters;
+    std::fill(signal.begin(), signal.end(), Complex{});
+    add_taps(p, f, filter, {1.0, 0.0}, weight, signal);
+    if (second) add_taps(p, f, filter + 1, {0.0, 1.0}, weight, signal);
+    transform.run(signal, bins);
+    float* a = spectra + filter * f.points * 2;
+    float* b = a + f.points * 2;
+    for (size_t bin = 0; bin < points; ++bin) {
+      const Complex z = bins[bin], mirror = bins[(points - bin) % points];
+      const int64_t at = place[bin] * 2;
+      // Conjugates: the sum over taps is a correlation.
+      a[at] = static_cast<float>(scale * (z.re + mirror.re));
+      a[at + 1] = static_cast<float>(-scale * (z.im - mirror.im));
+      if (!second) continue;
+      b[at] = static_cast<float>(scale * (z.im + mirror.im));
+      b[at + 1] = static_cast<float>(scale * (z.re - mirror.re));
+    }
+  }
+}
+
+}  // namespace engine::cuda

@@ -18,6 +18,7 @@ std::vector<Conv1dKernel> make_table() {
   if constexpr (kWithCuda) {
     table.push_back(cuda::conv1d_direct());
     table.push_back(cuda::conv1d_im2col_cublas());
+    table.push_back(cuda::conv1d_fft());
   }
   return table;
 }

@@ -12,4 +12,9 @@ Conv1dKernel conv1d_direct();
 /// Requires that 64 columns of the unfolded matrix fit its workspace.
 Conv1dKernel conv1d_im2col_cublas();
 
+/// Long kernels as products of spectra (fft_convolution.cu), in fp32 arithmetic whatever the
+/// precision asked for. Requires at least 48 taps, a dilation of at most 4 or so, a stride of at
+/// most 64 (1 for a transposed problem) and spectra of at most 1 GiB: see plan_fft().
+Conv1dKernel conv1d_fft();
+
 }  // namespace engine::cuda

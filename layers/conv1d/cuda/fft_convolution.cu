@@ -1,3 +1,4 @@
+#include "engine/cuda/fast_divide.h"
 #include "engine/cuda/half_math.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/epilogue.h"
@@ -46,6 +47,7 @@ __device__ __forceinline__ int column_place(int column) { return column + column
 struct Signal {
   int64_t sample = -1;  // of the batch; -1: there is none
   int64_t first = 0;    // output before the stride
+  int outputs = 0;      // of the segment, before the stride
 };
 
 // Which elements of a window [0, points) lie in the row.
@@ -63,6 +65,10 @@ struct Kernel {
   const float2* roots;
   T* y;
   Epilogue epilogue;
+  FastDivide by_pairs;
+  FastDivide by_segments;
+  FastDivide by_group_outputs;
+  FastDivide by_stride;
 };
 
 __device__ __forceinline__ int clamp_to(int64_t value, int most) {
@@ -104,13 +110,18 @@ class Block {
 
   __device__ Block(const Kernel<T>& kernel, float2* memory, int64_t item)
       : k_(kernel), memory_(memory) {
-    const int64_t pairs = k_.sizes.pairs();
-    channel_ = item / pairs;
-    const int64_t first = item % pairs * 2;
+    const FftConvolution& p = k_.sizes;
+    channel_ = k_.by_pairs.quotient(item);
+    const int64_t pair = item - channel_ * k_.by_pairs.divisor();
+    input_channel_ = k_.by_group_outputs.quotient(channel_) * p.group_inputs;
+#pragma unroll
     for (int i = 0; i < 2; ++i) {
-      if (first + i >= k_.sizes.batch * k_.sizes.segments) break;
-      signals_[i].sample = (first + i) / k_.sizes.segments;
-      signals_[i].first = (first + i) % k_.sizes.segments * k_.sizes.segment_outputs;
+      const int64_t index = 2 * pair + i;
+      if (index >= p.batch * p.segments) break;
+      signals_[i].sample = k_.by_segments.quotient(index);
+      signals_[i].first = (index - signals_[i].sample * p.segments) * p.segment_outputs;
+      const int64_t left = (p.out_length - 1) * p.stride + 1 - signals_[i].first;
+      signals_[i].outputs = static_cast<int>(left < p.segment_outputs ? left : p.segment_outputs);
     }
   }
 
@@ -131,7 +142,7 @@ class Block {
     const FftConvolution& p = k_.sizes;
     const Window a = window_of(p, signals_[0], part, kPoints);
     const Window b = window_of(p, signals_[1], part, kPoints);
-    const int64_t channel = channel_ / p.group_outputs * p.group_inputs + input;
+    const int64_t channel = input_channel_ + input;
     const T* row_a = k_.x + (signals_[0].sample * p.in_channels + channel) * p.in_length;
     const T* row_b = k_.x + (signals_[1].sample * p.in_channels + channel) * p.in_length;
 #pragma unroll 1
@@ -237,35 +248,28 @@ class Block {
   __device__ __forceinline__ void store_plain(const Signal& signal, int column, float bias,
                                               Value value) {
     const FftConvolution& p = k_.sizes;
-    if (signal.sample < 0) return;
-    T* row = k_.y + (signal.sample * p.out_channels + channel_) * p.out_length + signal.first;
-    const int count = outputs_of(signal);
+    T* y =
+        k_.y + (signal.sample * p.out_channels + channel_) * p.out_length + signal.first + column;
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      const int n = i * kInner + column;
-      if (n < count) row[n] = from_float<T>(value(i) + bias);
+      if (i * kInner + column < signal.outputs) y[i * kInner] = from_float<T>(value(i) + bias);
     }
   }
 
   __device__ void store_finished(const Signal& signal, int n, float value) {
     const FftConvolution& p = k_.sizes;
-    if (signal.sample < 0 || n >= outputs_of(signal)) return;
+    if (n >= signal.outputs) return;
     const int64_t position = signal.first + n;
-    if (position % p.stride != 0) return;
-    const int64_t index =
-        (signal.sample * p.out_channels + channel_) * p.out_length + position / p.stride;
+    const int64_t stored = k_.by_stride.quotient(position);
+    if (stored * p.stride != position) return;
+    const int64_t index = (signal.sample * p.out_channels + channel_) * p.out_length + stored;
     k_.y[index] = from_float<T>(finish<T>(value, index, k_.epilogue));
-  }
-
-  // Outputs of a segment, before the stride.
-  __device__ __forceinline__ int outputs_of(const Signal& signal) const {
-    const int64_t left = (k_.sizes.out_length - 1) * k_.sizes.stride + 1 - signal.first;
-    return static_cast<int>(left < k_.sizes.segment_outputs ? left : k_.sizes.segment_outputs);
   }
 
   const Kernel<T>& k_;
   float2* memory_;
-  int64_t channel_;
+  int64_t channel_;        // of y
+  int64_t input_channel_;  // the first of its group
   Signal signals_[2];
 };
 
@@ -426,11 +430,11 @@ void launch_points(const Kernel<T>& kernel, CudaStream stream) {
     case 8:
       return launch_fft(fft_convolution_kernel<T, 8, 128, 4>, kernel, 128, 0, stream);
     case 16:
-      return launch_fft(fft_convolution_kernel<T, 16, 256, 2>, kernel, 256, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 16, 128, 4>, kernel, 128, 0, stream);
     case 24:
       return launch_fft(fft_convolution_kernel<T, 24, 128, 4>, kernel, 128, 0, stream);
     default:
-      return launch_fft(fft_convolution_kernel<T, 32, 256, 2>, kernel, 256, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 32, 128, 3>, kernel, 128, 0, stream);
   }
 }
 
@@ -445,7 +449,9 @@ void fft_convolution(const FftConvolution& convolution, DType dtype, const FftOp
         Kernel<T>{convolution, static_cast<const T*>(operands.input),
                   reinterpret_cast<const float2*>(operands.spectra),
                   reinterpret_cast<const float2*>(operands.roots), static_cast<T*>(operands.output),
-                  Epilogue{operands.bias, operands.residual, activation, residual_activation}},
+                  Epilogue{operands.bias, operands.residual, activation, residual_activation},
+                  FastDivide(convolution.pairs()), FastDivide(convolution.segments),
+                  FastDivide(convolution.group_outputs), FastDivide(convolution.stride)},
         stream);
   });
 }

@@ -41,7 +41,8 @@ struct FftConvolution {
 };
 
 /// Spectra: [out_channels, group_inputs, parts, points] complex f32, each the conjugate of the
-/// transform of a part's taps, divided by `points`, in the order of fft_bin_place(); roots: fft_roots().
+/// transform of a part's taps, divided by `points`, in the order of fft_bin_place(); roots:
+/// fft_roots().
 struct FftOperands {
   const void* input;
   const float* spectra;

@@ -78,8 +78,8 @@ struct Complex {
 };
 
 Complex root_of_unity(int64_t index, int64_t points) {
-  const double angle = -2.0 * std::numbers::pi * static_cast<double>(index % points) /
-                       static_cast<double>(points);
+  const double angle =
+      -2.0 * std::numbers::pi * static_cast<double>(index % points) / static_cast<double>(points);
   return {std::cos(angle), std::sin(angle)};
 }
 
@@ -177,7 +177,6 @@ std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t points, int64_t 
 std::optional<FftPlan> plan_fft(const Conv1dProblem& p) {
   const bool taps = p.kernel_size >= kLeastTaps && p.kernel_size * 4 >= span(p);
   if (!taps || p.stride > kMostStride || (p.transposed && p.stride > 1)) return std::nullopt;
-  if (p.precision == Precision::kTf32 && p.dtype != DType::kF32) return std::nullopt;
   std::optional<FftPlan> best;
   for (const int64_t points : kSizes) {
     for (int64_t eighths = 1; eighths <= 8; ++eighths) {

@@ -38,7 +38,8 @@ template <int kCount, typename Body>
 __device__ __forceinline__ void for_constants(Body&& body) {
   [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) {
     (body(std::integral_constant<int, kIndex>{}), ...);
-  }(std::make_integer_sequence<int, kCount>{});
+  }
+  (std::make_integer_sequence<int, kCount>{});
 }
 
 __device__ __forceinline__ float2 operator+(float2 a, float2 b) { return {a.x + b.x, a.y + b.y}; }

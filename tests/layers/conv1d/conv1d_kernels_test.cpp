@@ -52,6 +52,30 @@ TEST_CASE("every Conv1d kernel is tried by some random problem") {
   }
 }
 
+TEST_CASE("every Conv1d kernel on random problems with long kernels") {
+  for (uint64_t seed = 2001; seed <= 2024; ++seed) check_kernels(random_long_conv1d(seed));
+}
+
+// Where one cyclic product holds the whole signal, where its padding wraps onto its padding, and
+// where a kernel is cut into parts of which some read nothing but padding.
+TEST_CASE("every Conv1d kernel with kernels about as long as the input") {
+  check_kernels({"Conv1d",
+                 "{out_channels: 4, groups: 4, kernel_size: 1999, padding: same}",
+                 {{{3, 4, 2000}}},
+                 1});
+  check_kernels({"Conv1d",
+                 "{out_channels: 2, groups: 2, kernel_size: 2000, padding: causal}",
+                 {{{1, 2, 2000}}},
+                 2});
+  check_kernels(
+      {"Conv1d", "{out_channels: 1, kernel_size: 6000, padding: causal}", {{{1, 1, 6000}}}, 3});
+  check_kernels(
+      {"Conv1d",
+       "{out_channels: 1, kernel_size: 9001, padding: [20, 4000], padding_mode: circular}",
+       {{{1, 1, 8000}}},
+       4});
+}
+
 TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
   check_kernels({"Conv1d", "{out_channels: 7, kernel_size: 3, padding: 1}", {{{1, 400, 130}}}, 1});
   check_kernels(

@@ -27,36 +27,66 @@ Padding draw_padding(Random& random, int64_t stride, int64_t span, int64_t most)
   return {"", 0, 0};
 }
 
-}  // namespace
+// Sizes that do not depend on each other.
+struct Sizes {
+  int64_t groups;
+  int64_t group_inputs;
+  int64_t group_outputs;
+  int64_t kernel_size;
+  int64_t stride;
+  int64_t dilation;
+  int64_t length;
+};
 
-LayerCase random_conv1d(uint64_t seed) {
-  Random random(seed);
-  const int64_t groups = random.pick<int64_t>({1, 1, 1, 2, 3, 8});
-  const bool depthwise = random.chance(0.2);
-  const int64_t group_inputs = depthwise ? 1 : random.integer(1, 9);
-  const int64_t group_outputs = depthwise ? random.integer(1, 2) : random.integer(1, 11);
-  const int64_t kernel_size = random.pick<int64_t>({1, 1, 2, 3, 3, 4, 5, 7, 16, 33});
-  const int64_t stride = random.pick<int64_t>({1, 1, 1, 2, 3, 4, 7});
-  const int64_t dilation = random.pick<int64_t>({1, 1, 1, 2, 3, 5, 16});
-  const int64_t length = random.pick<int64_t>({1, 2, 5, 16, 31, 100, 257, 700});
+// Draws the rest, so that the case is legal.
+LayerCase complete(const Sizes& sizes, uint64_t seed, Random& random) {
   const std::string mode =
       random.pick<std::string>({"zeros", "zeros", "reflect", "replicate", "circular"});
-  const int64_t span = dilation * (kernel_size - 1);
-  const int64_t most = mode == "reflect"    ? length - 1
-                       : mode == "circular" ? length
+  const int64_t span = sizes.dilation * (sizes.kernel_size - 1);
+  const int64_t most = mode == "reflect"    ? sizes.length - 1
+                       : mode == "circular" ? sizes.length
                                             : std::min<int64_t>(span + 3, 40);
-  Padding padding = draw_padding(random, stride, span, most);
+  Padding padding = draw_padding(random, sizes.stride, span, most);
   // Too short an input is made longer, so that every seed is a legal case.
-  const int64_t missing = span + 1 - padding.left - padding.right - length;
-  const int64_t legal_length = length + std::max<int64_t>(missing, 0);
+  const int64_t missing = span + 1 - padding.left - padding.right - sizes.length;
+  const int64_t legal_length = sizes.length + std::max<int64_t>(missing, 0);
   const bool bias = random.chance(0.7);
   return {"Conv1d",
           fmt::format("{{out_channels: {}, kernel_size: {}, stride: {}, dilation: {}, groups: {}, "
                       "padding_mode: {}, bias: {}{}}}",
-                      groups * group_outputs, kernel_size, stride, dilation, groups, mode, bias,
-                      padding.text),
-          {{{random.integer(1, 3), groups * group_inputs, legal_length}}},
+                      sizes.groups * sizes.group_outputs, sizes.kernel_size, sizes.stride,
+                      sizes.dilation, sizes.groups, mode, bias, padding.text),
+          {{{random.integer(1, 3), sizes.groups * sizes.group_inputs, legal_length}}},
           seed};
+}
+
+}  // namespace
+
+LayerCase random_conv1d(uint64_t seed) {
+  Random random(seed);
+  Sizes sizes;
+  sizes.groups = random.pick<int64_t>({1, 1, 1, 2, 3, 8});
+  const bool depthwise = random.chance(0.2);
+  sizes.group_inputs = depthwise ? 1 : random.integer(1, 9);
+  sizes.group_outputs = depthwise ? random.integer(1, 2) : random.integer(1, 11);
+  sizes.kernel_size = random.pick<int64_t>({1, 1, 2, 3, 3, 4, 5, 7, 16, 33});
+  sizes.stride = random.pick<int64_t>({1, 1, 1, 2, 3, 4, 7});
+  sizes.dilation = random.pick<int64_t>({1, 1, 1, 2, 3, 5, 16});
+  sizes.length = random.pick<int64_t>({1, 2, 5, 16, 31, 100, 257, 700});
+  return complete(sizes, seed, random);
+}
+
+LayerCase random_long_conv1d(uint64_t seed) {
+  Random random(seed);
+  Sizes sizes;
+  sizes.groups = random.pick<int64_t>({1, 2, 5});
+  sizes.group_inputs = random.pick<int64_t>({1, 1, 1, 2, 3});
+  sizes.group_outputs = random.integer(1, 2);
+  sizes.kernel_size = random.pick<int64_t>({48, 64, 97, 130, 257, 600});
+  sizes.stride = random.pick<int64_t>({1, 1, 1, 2, 5});
+  sizes.dilation = random.pick<int64_t>({1, 1, 1, 2, 4});
+  sizes.length = random.pick<int64_t>({1, 100, 700, 1500, 2500});
+  return complete(sizes, seed, random);
 }
 
 LayerCase random_conv_transpose1d(uint64_t seed) {

@@ -9,6 +9,8 @@ namespace engine::test {
 
 /// A legal Conv1d with attributes and sizes drawn from `seed`, small enough for the reference.
 LayerCase random_conv1d(uint64_t seed);
+/// The same with 48 to a few hundred taps, few channels, and inputs shorter and longer than that.
+LayerCase random_long_conv1d(uint64_t seed);
 /// The same of ConvTranspose1d.
 LayerCase random_conv_transpose1d(uint64_t seed);
 

@@ -1,3 +1,30 @@
+// Convolution along the length by Fourier transforms: for output channel m
+//   y[b, m, l] = f2(f(bias[m] + sum over c, k of w[m, c, k] x[b, g(m) C + c, l S - left + k])
+//                  + residual[b, m, l])
+// where, for a window z of N inputs, the cyclic sums over taps k of part p are
+//   sum over k of w[k] z[(j + k) mod N] = inverse(transform(z) * spectrum[m, c, p])[j]
+// and the first N - part_taps + 1 of them are outputs: no tap has wrapped around. Where all that
+// wraps around is zero padding, one window gives a whole row. x and y are NCL.
+//
+// Mapping: a block takes one output channel and two pieces of signal (two rows, or two segments of
+//   one), which travel as the real and the imaginary part of one complex signal: taps are real, so
+//   the two never mix but by rounding, which is relative to the larger of the two (and a value
+//   that is not finite reaches all that shares its block). Several terms (input channels, parts of
+//   a kernel too long for N) are summed as spectra before the one way back; windows of padding
+//   alone are left out.
+// Transform: N = R * 16 * 16 points, R = 4, 8, 16, 24 or 32. Pass 1: a thread transforms columns of
+//   R points straight from global memory. Passes 2 and 3: 16 threads, which only wait for their
+//   warp, transform a row of 256 points in registers, 16 each, then multiply it and go back the
+//   same way. Decimation in frequency there and in time back, so that no bin is ever moved to its
+//   place; spectra are stored in the order in which threads hold the bins.
+// Roots of unity: tables in f32 rounded from double, at most one product of two of them each.
+// Shared memory: the N points, every 16 padded by one against bank conflicts (51 KiB for 6144),
+//   and N more for the sum over terms. Two barriers of the block for each term.
+// Bytes: x and y once (N / (N - taps + 1) times x, mostly from the L2 cache) and N spectrum bins of
+//   8 bytes for each output channel and term, which samples and segments share through the L2.
+// Requires: what plan_fft() says. Any alignment; items are counted in 64 bits.
+// Limited by arithmetic and latency: on an H200, x [4, 768, 4096] with 4095 taps in f32 takes
+//   0.060 ms, of which the bytes need 0.033 (55%); 69% of the cycles issue an instruction.
 #include "engine/cuda/fast_divide.h"
 #include "engine/cuda/half_math.h"
 #include "engine/cuda/launch.h"
@@ -100,6 +127,44 @@ __device__ __forceinline__ float padded_value(const T* row, const Window& w, int
   return to_float(row[padded_source(w.start + n, p.in_length, p.padding_mode)]);
 }
 
+template <int kRows, Activation::Kind kKind>
+__device__ __forceinline__ void apply_to_values(float2* values, const Activation& activation) {
+#pragma unroll 2
+  for (int i = 0; i < kRows; ++i) {
+    const float2 value = values[i * kPaddedRow];
+    values[i * kPaddedRow] = {ActivationMath<kKind>::apply(value.x, activation),
+                              ActivationMath<kKind>::apply(value.y, activation)};
+  }
+}
+
+// Out of line, so that its loops are not part of every kernel's inner code.
+template <int kRows>
+__device__ __noinline__ void activate_values(float2* values, const Activation& activation) {
+  using Kind = Activation::Kind;
+  switch (activation.kind) {
+    case Kind::kIdentity:
+      return;
+    case Kind::kReLU:
+      return apply_to_values<kRows, Kind::kReLU>(values, activation);
+    case Kind::kLeakyReLU:
+      return apply_to_values<kRows, Kind::kLeakyReLU>(values, activation);
+    case Kind::kELU:
+      return apply_to_values<kRows, Kind::kELU>(values, activation);
+    case Kind::kGELU:
+      return apply_to_values<kRows, Kind::kGELU>(values, activation);
+    case Kind::kGELUTanh:
+      return apply_to_values<kRows, Kind::kGELUTanh>(values, activation);
+    case Kind::kSiLU:
+      return apply_to_values<kRows, Kind::kSiLU>(values, activation);
+    case Kind::kSigmoid:
+      return apply_to_values<kRows, Kind::kSigmoid>(values, activation);
+    case Kind::kTanh:
+      return apply_to_values<kRows, Kind::kTanh>(values, activation);
+    case Kind::kSoftplus:
+      return apply_to_values<kRows, Kind::kSoftplus>(values, activation);
+  }
+}
+
 // A block's view of one problem: kRows rows of kInner points in shared memory.
 template <typename T, int kRows, int kThreads>
 class Block {
@@ -164,45 +229,43 @@ class Block {
           const int n = i * kInner + column;
           target[i * kPaddedRow] = {padded_value(row_a, a, n, p), padded_value(row_b, b, n, p)};
         }
-#pragma unroll
-        for (int i = 0; i < kRows; ++i) v[i] = target[i * kPaddedRow];
+        read_column(target, v);
       }
       float2 roots[kBaseRoots<kRows>];
       load_roots<kRows>(k_.roots + column, kInner, roots);
       dft<false>(v);
       twist<false>(v, roots);
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) target[i * kPaddedRow] = v[i];
+      write_column(target, v);
     }
   }
 
   // The last pass: the inverse of pass 1, and the results.
   __device__ void store_columns() {
     const float bias = k_.epilogue.bias ? k_.epilogue.bias[channel_] : 0.0f;
-    const bool plain = k_.epilogue.only_bias() && k_.sizes.stride == 1;
 #pragma unroll 1
     for (int column = threadIdx.x; column < kInner; column += kThreads) {
-      float2* source = memory_ + column_place(column);
+      float2* place = memory_ + column_place(column);
       float2 roots[kBaseRoots<kRows>];
       load_roots<kRows>(k_.roots + column, kInner, roots);
       float2 v[kRows];
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) v[i] = source[i * kPaddedRow];
+      read_column(place, v);
       twist<true>(v, roots);
       dft<true>(v);
-      if (plain) {
-        store_plain(signals_[0], column, bias, [&](int i) { return v[i].x; });
-        store_plain(signals_[1], column, bias, [&](int i) { return v[i].y; });
-      } else {
-        // By way of the column's own shared memory, so that no value is held across a call.
 #pragma unroll
-        for (int i = 0; i < kRows; ++i) source[i * kPaddedRow] = v[i];
-#pragma unroll 1
-        for (int i = 0; i < kRows; ++i) {
-          store_finished(signals_[0], i * kInner + column, source[i * kPaddedRow].x + bias);
-          store_finished(signals_[1], i * kInner + column, source[i * kPaddedRow].y + bias);
-        }
+      for (int i = 0; i < kRows; ++i) v[i] = {v[i].x + bias, v[i].y + bias};
+      if (k_.sizes.stride > 1) {
+        write_column(place, v);
+        store_strided(place, column);
+        continue;
       }
+      activate_column(place, v, k_.epilogue.activation);
+      if (k_.epilogue.residual != nullptr) {
+        add_residual(signals_[0], column, [&](int i) -> float& { return v[i].x; });
+        add_residual(signals_[1], column, [&](int i) -> float& { return v[i].y; });
+        activate_column(place, v, k_.epilogue.residual_activation);
+      }
+      store(signals_[0], column, [&](int i) { return v[i].x; });
+      store(signals_[1], column, [&](int i) { return v[i].y; });
     }
   }
 
@@ -244,25 +307,63 @@ class Block {
   }
 
  private:
+  static __device__ __forceinline__ void read_column(const float2* place, float2 (&v)[kRows]) {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) v[i] = place[i * kPaddedRow];
+  }
+
+  static __device__ __forceinline__ void write_column(float2* place, const float2 (&v)[kRows]) {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) place[i * kPaddedRow] = v[i];
+  }
+
+  static __device__ __forceinline__ void activate_column(float2* place, float2 (&v)[kRows],
+                                                         const Activation& activation) {
+    if (activation.kind == Activation::Kind::kIdentity) return;
+    write_column(place, v);
+    activate_values<kRows>(place, activation);
+    read_column(place, v);
+  }
+
+  // Where the first value of a column lies in a tensor shaped as y, for a stride of 1.
+  __device__ __forceinline__ int64_t column_start(const Signal& signal, int column) const {
+    return (signal.sample * k_.sizes.out_channels + channel_) * k_.sizes.out_length + signal.first +
+           column;
+  }
+
   template <typename Value>
-  __device__ __forceinline__ void store_plain(const Signal& signal, int column, float bias,
-                                              Value value) {
-    const FftConvolution& p = k_.sizes;
-    T* y =
-        k_.y + (signal.sample * p.out_channels + channel_) * p.out_length + signal.first + column;
+  __device__ __forceinline__ void add_residual(const Signal& signal, int column, Value value) {
+    const T* from = static_cast<const T*>(k_.epilogue.residual) + column_start(signal, column);
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      if (i * kInner + column < signal.outputs) y[i * kInner] = from_float<T>(value(i) + bias);
+      if (i * kInner + column < signal.outputs) value(i) += to_float(from[i * kInner]);
     }
   }
 
-  __device__ void store_finished(const Signal& signal, int n, float value) {
-    const FftConvolution& p = k_.sizes;
+  template <typename Value>
+  __device__ __forceinline__ void store(const Signal& signal, int column, Value value) {
+    T* y = k_.y + column_start(signal, column);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      if (i * kInner + column < signal.outputs) y[i * kInner] = from_float<T>(value(i));
+    }
+  }
+
+  __device__ void store_strided(const float2* place, int column) {
+#pragma unroll 1
+    for (int i = 0; i < kRows; ++i) {
+      store_strided(signals_[0], i * kInner + column, place[i * kPaddedRow].x);
+      store_strided(signals_[1], i * kInner + column, place[i * kPaddedRow].y);
+    }
+  }
+
+  __device__ void store_strided(const Signal& signal, int n, float value) {
     if (n >= signal.outputs) return;
     const int64_t position = signal.first + n;
     const int64_t stored = k_.by_stride.quotient(position);
-    if (stored * p.stride != position) return;
-    const int64_t index = (signal.sample * p.out_channels + channel_) * p.out_length + stored;
+    if (stored * k_.sizes.stride != position) return;
+    const int64_t index =
+        (signal.sample * k_.sizes.out_channels + channel_) * k_.sizes.out_length + stored;
     k_.y[index] = from_float<T>(finish<T>(value, index, k_.epilogue));
   }
 
@@ -272,6 +373,13 @@ class Block {
   int64_t input_channel_;  // the first of its group
   Signal signals_[2];
 };
+
+// The bins of a filter that a thread's line is multiplied by.
+template <int kRows>
+__device__ __forceinline__ void load_factors(const float4* spectrum, float4 (&factor)[kLine / 2]) {
+#pragma unroll
+  for (int i = 0; i < kLine / 2; ++i) factor[i] = __ldg(spectrum + i * kRows * kLine);
+}
 
 // One term: the transform stays in shared memory between the passes.
 template <typename T, int kRows, int kThreads, int kBlocks>
@@ -291,8 +399,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     for (int round = 0; round < View::kRounds; ++round) {
       const int line = round * kThreads + threadIdx.x;
       float4 factor[kLine / 2];
-#pragma unroll
-      for (int i = 0; i < kLine / 2; ++i) factor[i] = __ldg(spectrum + i * (kRows * kLine) + line);
+      load_factors<kRows>(spectrum + line, factor);
       float2 v[kLine];
       block.forward_row(line / kLine, lane, v, roots);
 #pragma unroll
@@ -307,54 +414,37 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   }
 }
 
-// The sum over many terms of the bins of a thread's line: in registers, or in shared memory where
-// those are too few.
+// The sum over many terms of the bins of a thread's line, in shared memory behind the transform: in
+// registers it would leave no room for a transform.
 template <int kRows>
 class LineSum {
  public:
-  static constexpr bool kShared = kRows > 16;
-  static constexpr int kSharedBytes = kShared ? kRows * kInner * int{sizeof(float2)} : 0;
+  static constexpr int kSharedBytes = kRows * kInner * static_cast<int>(sizeof(float2));
 
   __device__ LineSum(float2* memory)
-      : shared_(reinterpret_cast<float4*>(memory + kRows * kPaddedRow) + threadIdx.x) {
+      : pairs_(reinterpret_cast<float4*>(memory + kRows * kPaddedRow) + threadIdx.x) {
 #pragma unroll
-    for (int i = 0; i < kLine / 2; ++i) {
-      if constexpr (kShared) {
-        shared_[i * kThreads] = {};
-      } else {
-        sum_[i] = {};
-      }
-    }
+    for (int i = 0; i < kLine / 2; ++i) pairs_[i * kRows * kLine] = {};
   }
 
+  // Adds to bins 2 i and 2 i + 1.
   __device__ __forceinline__ void add(int i, float2 a, float2 b) {
-    float4& sum = at(i);
-    const float4 old = sum;
-    sum = {old.x + a.x, old.y + a.y, old.z + b.x, old.w + b.y};
+    float4 sum = pairs_[i * kRows * kLine];
+    sum = {sum.x + a.x, sum.y + a.y, sum.z + b.x, sum.w + b.y};
+    pairs_[i * kRows * kLine] = sum;
   }
 
-  __device__ __forceinline__ void read(float2 (&v)[kLine]) {
+  __device__ __forceinline__ void read(float2 (&v)[kLine]) const {
 #pragma unroll
     for (int i = 0; i < kLine / 2; ++i) {
-      const float4 sum = at(i);
+      const float4 sum = pairs_[i * kRows * kLine];
       v[2 * i] = {sum.x, sum.y};
       v[2 * i + 1] = {sum.z, sum.w};
     }
   }
 
  private:
-  static constexpr int kThreads = kRows * kLine;
-
-  __device__ __forceinline__ float4& at(int i) {
-    if constexpr (kShared) {
-      return shared_[i * kThreads];
-    } else {
-      return sum_[i];
-    }
-  }
-
-  float4* shared_;
-  float4 sum_[kShared ? 1 : kLine / 2];
+  float4* pairs_;
 };
 
 // Many terms: their spectra are summed before the way back.
@@ -376,15 +466,15 @@ __global__ void __launch_bounds__(kRows* kLine, kBlocks)
 #pragma unroll 1
       for (int input = 0; input < inputs; ++input) {
         block.load_columns(input, part);
+        float4 factor[kLine / 2];
+        load_factors<kRows>(block.spectrum(input * parts + part) + threadIdx.x, factor);
         __syncthreads();
-        const float4* spectrum = block.spectrum(input * parts + part) + threadIdx.x;
         block.load_line_roots(lane, roots);
         block.forward_row(row, lane, v, roots);
 #pragma unroll
         for (int i = 0; i < kLine / 2; ++i) {
-          const float4 factor = __ldg(spectrum + i * (kRows * kLine));
-          sum.add(i, multiply(v[2 * i], {factor.x, factor.y}),
-                  multiply(v[2 * i + 1], {factor.z, factor.w}));
+          sum.add(i, multiply(v[2 * i], {factor[i].x, factor[i].y}),
+                  multiply(v[2 * i + 1], {factor[i].z, factor[i].w}));
         }
         __syncthreads();
       }
@@ -421,16 +511,16 @@ template <typename T>
 void launch_points(const Kernel<T>& kernel, CudaStream stream) {
   const int64_t rows = kernel.sizes.points / kInner;
   if (kernel.sizes.terms() > 1) {
-    if (rows == 16) return launch_sum<T, 16, 2>(kernel, stream);
+    if (rows == 16) return launch_sum<T, 16, 3>(kernel, stream);
     return launch_sum<T, 32, 1>(kernel, stream);
   }
   switch (rows) {
     case 4:
-      return launch_fft(fft_convolution_kernel<T, 4, 64, 8>, kernel, 64, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 4, 64, 10>, kernel, 64, 0, stream);
     case 8:
-      return launch_fft(fft_convolution_kernel<T, 8, 128, 4>, kernel, 128, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 8, 128, 5>, kernel, 128, 0, stream);
     case 16:
-      return launch_fft(fft_convolution_kernel<T, 16, 128, 4>, kernel, 128, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 16, 128, 5>, kernel, 128, 0, stream);
     case 24:
       return launch_fft(fft_convolution_kernel<T, 24, 128, 4>, kernel, 128, 0, stream);
     default:

@@ -1,3 +1,6 @@
+// A problem may be cut in many ways: transforms of few points lose much to the overlap of windows,
+// those of many points take more passes, fewer of their blocks fit a multiprocessor, and few blocks
+// leave processors idle. All cuts are priced and the cheapest is taken.
 #include "layers/conv1d/cuda/fft_plan.h"
 
 #include <algorithm>
@@ -9,9 +12,23 @@ namespace engine::cuda {
 namespace {
 
 constexpr int64_t kLine = 16;
-constexpr std::array<int64_t, 5> kSizes = {1024, 2048, 4096, 6144, 8192};
-// Points that a sum over terms is written for.
-constexpr bool can_sum(int64_t points) { return points == 4096 || points == 8192; }
+
+// A transform's measured time on an H200, in seconds: alone, and each where a multiprocessor has
+// many to do. Of a block with one term, and of one that sums over terms (0: there is none).
+struct Size {
+  int64_t points;
+  double alone;
+  double busy;
+  double sum_alone;
+  double sum_busy;
+};
+constexpr std::array<Size, 5> kSizes = {{
+    {1024, 1.5e-6, 0.46e-6, 0.0, 0.0},
+    {2048, 1.8e-6, 0.78e-6, 0.0, 0.0},
+    {4096, 2.2e-6, 1.33e-6, 2.3e-6, 1.75e-6},
+    {6144, 3.2e-6, 2.43e-6, 0.0, 0.0},
+    {8192, 4.0e-6, 3.05e-6, 4.0e-6, 4.3e-6},
+}};
 
 constexpr int64_t kLeastTaps = 48;  // below, a sum in f32 would be more accurate
 constexpr int64_t kMostStride = 64;
@@ -52,23 +69,21 @@ double active_terms(const FftConvolution& f) {
   return windows * static_cast<double>(f.group_inputs);
 }
 
-double predict(const FftConvolution& f, double element_bytes) {
+double predict(const FftConvolution& f, const Size& size, double element_bytes) {
   constexpr double kProcessors = 132.0;
-  constexpr double kPointsPerSecond = 30e12 / 5.5;  // of one of log2(points) stages, all processors
-  constexpr double kBytesPerSecond = 3.2e12;
-  constexpr double kLaunch = 4e-6;
-  constexpr double kBlockLatency = 6e-6;  // of one transform there and back
-  const double blocks = static_cast<double>(f.out_channels * f.pairs());
-  const double points = static_cast<double>(f.points);
-  const double forward = active_terms(f) / static_cast<double>(f.segments);
-  const double stage = points * std::log2(points) / (kPointsPerSecond / kProcessors);
-  const double rounds = std::ceil(blocks / kProcessors);
+  constexpr double kBytesPerSecond = 3.5e12;
+  constexpr double kLaunch = 2.5e-6;
+  const bool sums = f.terms() > 1;
+  const double transforms = active_terms(f) / static_cast<double>(f.segments) + 1.0;
+  const double blocks = static_cast<double>(f.out_channels * f.pairs()) / kProcessors;
+  const double more = std::max(blocks - 1.0, 0.0);
+  const double work = transforms * ((sums ? size.sum_alone : size.alone) +
+                                    more * (sums ? size.sum_busy : size.busy));
   const double inputs = static_cast<double>(f.batch * f.in_channels * f.in_length);
   const double outputs = static_cast<double>(f.batch * f.out_channels * f.out_length);
-  const double spectra = static_cast<double>(f.out_channels * f.terms()) * points;
+  const double spectra = static_cast<double>(f.out_channels * f.terms() * f.points);
   const double bytes = (inputs + outputs) * element_bytes + spectra * 8.0;
-  return kLaunch + std::max({rounds * (forward + 1.0) * stage, bytes / kBytesPerSecond,
-                             kBlockLatency * (forward + 1.0) / 2.0});
+  return kLaunch + std::max(work, bytes / kBytesPerSecond);
 }
 
 // Complex numbers without the care of std::complex for infinities.
@@ -165,24 +180,27 @@ std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t points, int64_t 
   f.parts = parts;
   f.part_taps = (span(p) - 1) / parts + 1;
   if ((f.part_taps * (parts - 1)) >= span(p)) return std::nullopt;  // the last part is empty
-  if (f.terms() > 1 && !can_sum(points)) return std::nullopt;
+  const auto* size =
+      std::find_if(kSizes.begin(), kSizes.end(), [&](const Size& s) { return s.points == points; });
+  if (size == kSizes.end()) return std::nullopt;
+  if (f.terms() > 1 && size->sum_alone == 0.0) return std::nullopt;
   const bool whole = parts == 1 && wraps_onto_zeros(p, points);
   f.segment_outputs = whole ? full_outputs(p) : points - f.part_taps + 1;
   if (f.segment_outputs < 1) return std::nullopt;
   f.segments = (full_outputs(p) - 1) / f.segment_outputs + 1;
   if (f.out_channels * f.terms() > kMostSpectraBytes / 8 / points) return std::nullopt;
-  return FftPlan{f, predict(f, static_cast<double>(size_of(p.dtype)))};
+  return FftPlan{f, predict(f, *size, static_cast<double>(size_of(p.dtype)))};
 }
 
 std::optional<FftPlan> plan_fft(const Conv1dProblem& p) {
   const bool taps = p.kernel_size >= kLeastTaps && p.kernel_size * 4 >= span(p);
   if (!taps || p.stride > kMostStride || (p.transposed && p.stride > 1)) return std::nullopt;
   std::optional<FftPlan> best;
-  for (const int64_t points : kSizes) {
+  for (const Size& size : kSizes) {
     for (int64_t eighths = 1; eighths <= 8; ++eighths) {
-      const int64_t parts = (span(p) - 1) / (points * eighths / 8) + 1;
+      const int64_t parts = (span(p) - 1) / (size.points * eighths / 8) + 1;
       if (parts > kMostParts) continue;
-      const std::optional<FftPlan> plan = plan_fft(p, points, parts);
+      const std::optional<FftPlan> plan = plan_fft(p, size.points, parts);
       if (plan && (!best || plan->seconds < best->seconds)) best = plan;
     }
   }

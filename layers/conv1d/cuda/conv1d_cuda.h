@@ -13,8 +13,9 @@ Conv1dKernel conv1d_direct();
 Conv1dKernel conv1d_im2col_cublas();
 
 /// Long kernels as products of spectra (fft_convolution.cu), in fp32 arithmetic whatever the
-/// precision asked for. Requires at least 48 taps, a dilation of at most 4 or so, a stride of at
-/// most 64 (1 for a transposed problem) and spectra of at most 1 GiB: see plan_fft().
+/// precision asked for. Requires at least 48 taps (fp32: 120 products per output), a dilation of at
+/// most 4, a stride of at most 64 (1 for a transposed problem) and spectra of at most 1 GiB: see
+/// plan_fft().
 Conv1dKernel conv1d_fft();
 
 }  // namespace engine::cuda

@@ -172,6 +172,9 @@ class Block {
   static constexpr int kPoints = kRows * kInner;
   static constexpr int kRounds = kRows * kLine / kThreads;  // of rows
   static_assert(kRounds * kThreads == kRows * kLine && kRounds > 0);
+  // Columns that a thread loads before it transforms the first: short ones wait for memory
+  // together.
+  static constexpr int kTogether = kRows <= 8 ? kInner / kThreads : 1;
 
   __device__ Block(const Kernel<T>& kernel, float2* memory, int64_t item)
       : k_(kernel), memory_(memory) {
@@ -211,31 +214,39 @@ class Block {
     const T* row_a = k_.x + (signals_[0].sample * p.in_channels + channel) * p.in_length;
     const T* row_b = k_.x + (signals_[1].sample * p.in_channels + channel) * p.in_length;
 #pragma unroll 1
-    for (int column = threadIdx.x; column < kInner; column += kThreads) {
-      float2* target = memory_ + column_place(column);
-      float2 v[kRows];
-      if (p.padding_mode == PaddingMode::kZeros) {
-        const T* x_a = row_a + (a.start + column);
-        const T* x_b = row_b + (b.start + column);
+    for (int first = threadIdx.x; first < kInner; first += kTogether * kThreads) {
+      float2 v[kTogether][kRows];
 #pragma unroll
-        for (int i = 0; i < kRows; ++i) {
-          v[i].x = contains(a, i * kInner + column) ? to_float(x_a[i * kInner]) : 0.0f;
-          v[i].y = contains(b, i * kInner + column) ? to_float(x_b[i * kInner]) : 0.0f;
-        }
-      } else {
-        // By way of the column's own shared memory, so that the loop need not be unrolled.
+      for (int c = 0; c < kTogether; ++c) {
+        const int column = first + c * kThreads;
+        if (p.padding_mode == PaddingMode::kZeros) {
+          const T* x_a = row_a + (a.start + column);
+          const T* x_b = row_b + (b.start + column);
+#pragma unroll
+          for (int i = 0; i < kRows; ++i) {
+            v[c][i].x = contains(a, i * kInner + column) ? to_float(x_a[i * kInner]) : 0.0f;
+            v[c][i].y = contains(b, i * kInner + column) ? to_float(x_b[i * kInner]) : 0.0f;
+          }
+        } else {
+          // By way of the column's own shared memory, so that the loop need not be unrolled.
+          float2* place = memory_ + column_place(column);
 #pragma unroll 1
-        for (int i = 0; i < kRows; ++i) {
-          const int n = i * kInner + column;
-          target[i * kPaddedRow] = {padded_value(row_a, a, n, p), padded_value(row_b, b, n, p)};
+          for (int i = 0; i < kRows; ++i) {
+            const int n = i * kInner + column;
+            place[i * kPaddedRow] = {padded_value(row_a, a, n, p), padded_value(row_b, b, n, p)};
+          }
+          read_column(place, v[c]);
         }
-        read_column(target, v);
       }
-      float2 roots[kBaseRoots<kRows>];
-      load_roots<kRows>(k_.roots + column, kInner, roots);
-      dft<false>(v);
-      twist<false>(v, roots);
-      write_column(target, v);
+#pragma unroll
+      for (int c = 0; c < kTogether; ++c) {
+        const int column = first + c * kThreads;
+        float2 roots[kBaseRoots<kRows>];
+        load_roots<kRows>(k_.roots + column, kInner, roots);
+        dft<false>(v[c]);
+        twist<false>(v[c], roots);
+        write_column(memory_ + column_place(column), v[c]);
+      }
     }
   }
 

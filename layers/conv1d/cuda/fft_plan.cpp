@@ -13,24 +13,28 @@ namespace {
 
 constexpr int64_t kLine = 16;
 
-// A transform's measured time on an H200, in seconds: alone, and each where a multiprocessor has
-// many to do. Of a block with one term, and of one that sums over terms (0: there is none).
+// Seconds of a transform on an H200, as measured: of a block alone on its multiprocessor, and of
+// each more where blocks overlap. As long as that where only one block fits at a time.
+struct Rate {
+  double alone;
+  double more;
+};
 struct Size {
   int64_t points;
-  double alone;
-  double busy;
-  double sum_alone;
-  double sum_busy;
+  Rate one;                 // blocks of one term
+  std::optional<Rate> sum;  // blocks that sum over terms, where there is a kernel
 };
 constexpr std::array<Size, 5> kSizes = {{
-    {1024, 1.5e-6, 0.46e-6, 0.0, 0.0},
-    {2048, 1.8e-6, 0.78e-6, 0.0, 0.0},
-    {4096, 2.2e-6, 1.33e-6, 2.3e-6, 1.75e-6},
-    {6144, 3.2e-6, 2.43e-6, 0.0, 0.0},
-    {8192, 4.0e-6, 3.05e-6, 4.0e-6, 4.3e-6},
+    {1024, {1.5e-6, 0.46e-6}, std::nullopt},
+    {2048, {1.8e-6, 0.78e-6}, std::nullopt},
+    {4096, {2.2e-6, 1.33e-6}, Rate{2.3e-6, 1.75e-6}},
+    {6144, {3.2e-6, 2.43e-6}, std::nullopt},
+    {8192, {4.0e-6, 3.05e-6}, Rate{4.2e-6, 4.2e-6}},
 }};
 
-constexpr int64_t kLeastTaps = 48;  // below, a sum in f32 would be more accurate
+constexpr int64_t kLeastTaps = 48;
+constexpr int64_t kLeastReduction = 120;  // in fp32: shorter plain sums are more accurate
+constexpr int64_t kAlignment = 64;
 constexpr int64_t kMostStride = 64;
 constexpr int64_t kMostParts = 4096;
 constexpr int64_t kMostSpectraBytes = int64_t{1} << 30;
@@ -54,31 +58,45 @@ bool wraps_onto_zeros(const Conv1dProblem& p, int64_t points) {
          full_outputs(p) + span(p) - 1 - std::max<int64_t>(left, 0) <= points;
 }
 
-// Terms of all segments whose window holds an input that is not padding.
-double active_terms(const FftConvolution& f) {
-  if (f.padding_mode != PaddingMode::kZeros) return static_cast<double>(f.segments * f.terms());
-  double windows = 0.0;
-  for (int64_t part = 0; part < f.parts; ++part) {
-    // Window s begins at s V - shift and is active where that is above -points, below in_length.
-    const int64_t shift = f.pad_left - part * f.part_taps;
-    const int64_t low = shift - f.points + 1, high = shift + f.in_length - 1;
-    const int64_t first = low <= 0 ? 0 : (low - 1) / f.segment_outputs + 1;
-    const int64_t last = high < 0 ? -1 : std::min(high / f.segment_outputs, f.segments - 1);
-    windows += static_cast<double>(std::max<int64_t>(last - first + 1, 0));
-  }
-  return windows * static_cast<double>(f.group_inputs);
+// Parts of the kernel whose window over a segment holds an input that is not padding: [first, end).
+struct Parts {
+  int64_t first;
+  int64_t end;
+};
+
+Parts active_parts(const FftConvolution& f, int64_t segment) {
+  if (f.padding_mode != PaddingMode::kZeros) return {0, f.parts};
+  // The window of part p begins at start + p part_taps: above -points, below in_length.
+  const int64_t start = segment * f.segment_outputs - f.pad_left;
+  const int64_t low = -f.points + 1 - start, high = f.in_length - start;
+  return {low <= 0 ? 0 : (low - 1) / f.part_taps + 1,
+          high <= 0 ? 0 : std::min((high - 1) / f.part_taps + 1, f.parts)};
 }
 
-double predict(const FftConvolution& f, const Size& size, double element_bytes) {
+// Parts that a block's two segments need, on average over the blocks.
+double parts_of_a_block(const FftConvolution& f) {
+  constexpr int64_t kMostSamples = 512;
+  // Pairs repeat after two rows.
+  const int64_t pairs = std::min(f.segments, f.pairs());
+  const int64_t step = (pairs - 1) / kMostSamples + 1;
+  double sum = 0.0, count = 0.0;
+  for (int64_t pair = 0; pair < pairs; pair += step, count += 1.0) {
+    const Parts a = active_parts(f, 2 * pair % f.segments);
+    const Parts b = active_parts(f, (2 * pair + 1) % f.segments);
+    sum += static_cast<double>(
+        std::max<int64_t>(std::max(a.end, b.end) - std::min(a.first, b.first), 0));
+  }
+  return sum / count;
+}
+
+double predict(const FftConvolution& f, const Rate& rate, double element_bytes) {
   constexpr double kProcessors = 132.0;
   constexpr double kBytesPerSecond = 3.5e12;
   constexpr double kLaunch = 2.5e-6;
-  const bool sums = f.terms() > 1;
-  const double transforms = active_terms(f) / static_cast<double>(f.segments) + 1.0;
+  const double transforms = parts_of_a_block(f) * static_cast<double>(f.group_inputs) + 1.0;
   const double blocks = static_cast<double>(f.out_channels * f.pairs()) / kProcessors;
-  const double more = std::max(blocks - 1.0, 0.0);
-  const double work = transforms * ((sums ? size.sum_alone : size.alone) +
-                                    more * (sums ? size.sum_busy : size.busy));
+  const double rounds = rate.more < rate.alone ? std::max(blocks, 1.0) : std::ceil(blocks);
+  const double work = transforms * (rate.alone + (rounds - 1.0) * rate.more);
   const double inputs = static_cast<double>(f.batch * f.in_channels * f.in_length);
   const double outputs = static_cast<double>(f.batch * f.out_channels * f.out_length);
   const double spectra = static_cast<double>(f.out_channels * f.terms() * f.points);
@@ -182,18 +200,21 @@ std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t points, int64_t 
   if ((f.part_taps * (parts - 1)) >= span(p)) return std::nullopt;  // the last part is empty
   const auto* size =
       std::find_if(kSizes.begin(), kSizes.end(), [&](const Size& s) { return s.points == points; });
-  if (size == kSizes.end()) return std::nullopt;
-  if (f.terms() > 1 && size->sum_alone == 0.0) return std::nullopt;
+  if (size == kSizes.end() || (f.terms() > 1 && !size->sum)) return std::nullopt;
   const bool whole = parts == 1 && wraps_onto_zeros(p, points);
   f.segment_outputs = whole ? full_outputs(p) : points - f.part_taps + 1;
+  // Segments begin where 128 bytes of a 16-bit row do, if the row does.
+  if (!whole && f.segment_outputs > kAlignment) f.segment_outputs -= f.segment_outputs % kAlignment;
   if (f.segment_outputs < 1) return std::nullopt;
   f.segments = (full_outputs(p) - 1) / f.segment_outputs + 1;
   if (f.out_channels * f.terms() > kMostSpectraBytes / 8 / points) return std::nullopt;
-  return FftPlan{f, predict(f, *size, static_cast<double>(size_of(p.dtype)))};
+  return FftPlan{
+      f, predict(f, f.terms() > 1 ? *size->sum : size->one, static_cast<double>(size_of(p.dtype)))};
 }
 
 std::optional<FftPlan> plan_fft(const Conv1dProblem& p) {
   const bool taps = p.kernel_size >= kLeastTaps && p.kernel_size * 4 >= span(p);
+  if (p.precision == Precision::kFp32 && p.reduction() < kLeastReduction) return std::nullopt;
   if (!taps || p.stride > kMostStride || (p.transposed && p.stride > 1)) return std::nullopt;
   std::optional<FftPlan> best;
   for (const Size& size : kSizes) {

@@ -25,8 +25,8 @@ struct Size {
   std::optional<Rate> sum;  // blocks that sum over terms, where there is a kernel
 };
 constexpr std::array<Size, 5> kSizes = {{
-    {1024, {1.5e-6, 0.46e-6}, std::nullopt},
-    {2048, {1.8e-6, 0.78e-6}, std::nullopt},
+    {1024, {1.45e-6, 0.41e-6}, std::nullopt},
+    {2048, {1.5e-6, 0.74e-6}, std::nullopt},
     {4096, {2.2e-6, 1.33e-6}, Rate{2.3e-6, 1.75e-6}},
     {6144, {3.2e-6, 2.43e-6}, std::nullopt},
     {8192, {4.0e-6, 3.05e-6}, Rate{4.2e-6, 4.2e-6}},
@@ -129,33 +129,31 @@ class Transform {
 
  private:
   void step(const Complex* from, Complex* to, int64_t points, int64_t stride) const {
-    if (points == 1) {
-      to[0] = from[0];
-      return;
-    }
-    const int64_t ways = points % 2 == 0 ? 2 : 3;
-    const int64_t rest = points / ways;
-    for (int64_t i = 0; i < ways; ++i) step(from + i * stride, to + i * rest, rest, stride * ways);
-    for (int64_t k = 0; k < rest; ++k) {
-      ways == 2 ? join<2>(to + k, k, rest, stride) : join<3>(to + k, k, rest, stride);
+    if (points % 2 != 0) return few_points(from, to, points, stride);
+    const int64_t half = points / 2;
+    step(from, to, half, 2 * stride);
+    step(from + stride, to + half, half, 2 * stride);
+    for (int64_t k = 0; k < half; ++k) {
+      const Complex even = to[k], odd = times(to[half + k], k * stride);
+      to[k] = {even.re + odd.re, even.im + odd.im};
+      to[half + k] = {even.re - odd.re, even.im - odd.im};
     }
   }
 
-  // Bin k of each of kWays transforms of `rest` points becomes bins k + j rest of one.
-  template <int kWays>
-  void join(Complex* to, int64_t k, int64_t rest, int64_t stride) const {
-    Complex part[kWays];
-    for (int i = 0; i < kWays; ++i) part[i] = to[i * rest];
-    const auto total = static_cast<int64_t>(roots_.size());
-    for (int j = 0; j < kWays; ++j) {
-      Complex sum;
-      for (int i = 0; i < kWays; ++i) {
-        const Complex& w = roots_[static_cast<size_t>((k + j * rest) * i * stride % total)];
-        sum.re += part[i].re * w.re - part[i].im * w.im;
-        sum.im += part[i].re * w.im + part[i].im * w.re;
+  // One point or three, by the definition.
+  void few_points(const Complex* from, Complex* to, int64_t points, int64_t stride) const {
+    for (int64_t k = 0; k < points; ++k) {
+      to[k] = {};
+      for (int64_t n = 0; n < points; ++n) {
+        const Complex term = times(from[n * stride], k * n % points * stride);
+        to[k] = {to[k].re + term.re, to[k].im + term.im};
       }
-      to[j * rest] = sum;
     }
+  }
+
+  Complex times(const Complex& value, int64_t root) const {
+    const Complex& w = roots_[static_cast<size_t>(root)];
+    return {value.re * w.re - value.im * w.im, value.re * w.im + value.im * w.re};
   }
 
   std::vector<Complex> roots_;

@@ -6,7 +6,11 @@
 #include <cmath>
 #include <complex>
 #include <numbers>
+#include <string>
+#include <utility>
 #include <vector>
+
+#include "layers/conv1d/conv1d_select.h"
 
 namespace engine::test {
 namespace {
@@ -22,6 +26,43 @@ Conv1dProblem depthwise(int64_t channels, int64_t length, int64_t kernel_size, i
   return p;
 }
 
+float weight(int64_t g, int64_t, int64_t, int64_t k) {
+  return static_cast<float>((7 * k + 3 * g) % 11) - 5.0f;
+}
+
+// Bin `bin` of part `part` of a channel's taps, two positions apart, conjugated and scaled.
+std::complex<double> expected_bin(const cuda::FftConvolution& f, int64_t taps, int64_t channel,
+                                  int64_t part, int64_t bin) {
+  std::complex<double> sum;
+  for (int64_t k = 0; k < taps; ++k) {
+    const int64_t at = 2 * k - part * f.part_taps;
+    if (at < 0 || at >= f.part_taps) continue;
+    const double turns = static_cast<double>(bin * at % f.points) / static_cast<double>(f.points);
+    sum += std::polar<double>(weight(channel, 0, 0, k), 2.0 * std::numbers::pi * turns);
+  }
+  return sum / static_cast<double>(f.points);
+}
+
+void check_spectra(int64_t points, int64_t parts) {
+  Conv1dProblem p = depthwise(3, 5000, 700, 0);
+  p.dilation = 2;
+  p.out_length = 5000 - 2 * 699;
+  const cuda::FftConvolution f = cuda::plan_fft(p, points, parts).value().convolution;
+  std::vector<float> spectra(static_cast<size_t>(2 * 3 * parts * points));
+  cuda::fft_spectra(p, f, weight, spectra.data());
+  for (const int64_t bin : {int64_t{0}, int64_t{1}, int64_t{77}, points / 2, points - 1}) {
+    for (int64_t filter = 0; filter < 3 * parts; ++filter) {
+      CAPTURE(bin);
+      CAPTURE(filter);
+      const std::complex<double> expected =
+          expected_bin(f, p.kernel_size, filter / parts, filter % parts, bin);
+      const float* found =
+          &spectra[static_cast<size_t>(2 * (filter * points + cuda::fft_bin_place(bin, points)))];
+      CHECK(std::abs(expected - std::complex<double>(found[0], found[1])) <= 1e-7);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("the places of a spectrum's bins are a permutation") {
@@ -35,34 +76,9 @@ TEST_CASE("the places of a spectrum's bins are a permutation") {
 }
 
 TEST_CASE("spectra are those of the formula") {
-  Conv1dProblem p = depthwise(3, 5000, 700, 0);
-  p.dilation = 2;
-  p.out_length = 5000 - 2 * 699;
-  const auto weight = [](int64_t g, int64_t, int64_t, int64_t k) {
-    return static_cast<float>((7 * k + 3 * g) % 11) - 5.0f;
-  };
-  const cuda::FftConvolution f = cuda::plan_fft(p, 4096, 2).value().convolution;
-  std::vector<float> spectra(static_cast<size_t>(2 * 3 * 2 * f.points));
-  cuda::fft_spectra(p, f, weight, spectra.data());
-  for (const int64_t bin : {int64_t{0}, int64_t{1}, int64_t{77}, f.points / 2, f.points - 1}) {
-    for (int64_t channel = 0; channel < 3; ++channel) {
-      for (int64_t part = 0; part < 2; ++part) {
-        std::complex<double> sum;
-        for (int64_t k = 0; k < p.kernel_size; ++k) {
-          const int64_t at = 2 * k - part * f.part_taps;
-          if (at < 0 || at >= f.part_taps) continue;
-          const double turns =
-              static_cast<double>(bin * at % f.points) / static_cast<double>(f.points);
-          sum += std::polar(1.0, 2.0 * std::numbers::pi * turns) *
-                 static_cast<double>(weight(channel, 0, 0, k));
-        }
-        sum /= static_cast<double>(f.points);
-        const int64_t place = (channel * 2 + part) * f.points + cuda::fft_bin_place(bin, f.points);
-        CHECK(spectra[static_cast<size_t>(2 * place)] == doctest::Approx(sum.real()).epsilon(1e-5));
-        CHECK(spectra[static_cast<size_t>(2 * place + 1)] ==
-              doctest::Approx(sum.imag()).epsilon(1e-5));
-      }
-    }
+  for (const auto& [points, parts] : {std::pair<int64_t, int64_t>{4096, 2}, {6144, 1}}) {
+    CAPTURE(points);
+    check_spectra(points, parts);
   }
 }
 
@@ -74,6 +90,14 @@ TEST_CASE("cuts of convolutions for Fourier transforms") {
   CHECK(cut.parts * cut.part_taps >= 20001);
   CHECK(cut.segment_outputs + cut.part_taps <= cut.points + 1);
   CHECK(cut.segments * cut.segment_outputs >= (1 << 20) - 20000);
+}
+
+TEST_CASE("the GPU computes long kernels through Fourier transforms and short ones directly") {
+  const auto chosen = [](const Conv1dProblem& p) {
+    return std::string(select_conv1d(p, Device::Type::kCuda).kernel->name);
+  };
+  CHECK(chosen(depthwise(768, 4096, 4095, 2047)) == "conv1d_fft_cuda");
+  CHECK(chosen(depthwise(768, 4096, 3, 1)) != "conv1d_fft_cuda");
 }
 
 TEST_CASE("convolutions that Fourier transforms do not compute") {

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
+#include "engine/error.h"
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/fft_plan.h"
@@ -29,7 +32,12 @@ Tensor make_roots(int64_t points) {
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
-  const FftConvolution convolution = plan_fft(p).value().convolution;
+  const std::optional<FftPlan> plan = plan_fft(p, shared_bytes_limit(context.device));
+  if (!plan) {
+    throw Error(ErrorKind::kUnsupported,
+                fmt::format("this GPU has too little shared memory for {}", to_string(p)));
+  }
+  const FftConvolution convolution = plan->convolution;
   const Tensor spectra = context.weight(
       fmt::format("weight as spectra of {} points, {} parts", convolution.points,
                   convolution.parts),

@@ -430,8 +430,6 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 template <int kRows>
 class LineSum {
  public:
-  static constexpr int kSharedBytes = kRows * kInner * static_cast<int>(sizeof(float2));
-
   __device__ LineSum(float2* memory)
       : pairs_(reinterpret_cast<float4*>(memory + kRows * kPaddedRow) + threadIdx.x) {
 #pragma unroll
@@ -501,45 +499,44 @@ __global__ void __launch_bounds__(kRows* kLine, kBlocks)
 
 template <typename T>
 void launch_fft(void (*function)(Kernel<T>, int64_t), const Kernel<T>& kernel, int threads,
-                int more_shared_bytes, CudaStream stream) {
+                CudaStream stream) {
   const int64_t items = kernel.sizes.out_channels * kernel.sizes.pairs();
   LaunchConfig config{"fft_convolution", grid_for(items, 1, kMaxGridX)};
   config.block = threads;
-  config.shared_bytes =
-      kernel.sizes.points / kInner * kPaddedRow * static_cast<int64_t>(sizeof(float2)) +
-      more_shared_bytes;
+  config.shared_bytes = fft_shared_bytes(kernel.sizes);
   config.stream = stream;
   launch(function, config, kernel, items);
-}
-
-template <typename T, int kRows, int kBlocks>
-void launch_sum(const Kernel<T>& kernel, CudaStream stream) {
-  launch_fft(fft_convolution_sum_kernel<T, kRows, kBlocks>, kernel, kRows * kLine,
-             LineSum<kRows>::kSharedBytes, stream);
 }
 
 template <typename T>
 void launch_points(const Kernel<T>& kernel, CudaStream stream) {
   const int64_t rows = kernel.sizes.points / kInner;
   if (kernel.sizes.terms() > 1) {
-    if (rows == 16) return launch_sum<T, 16, 3>(kernel, stream);
-    return launch_sum<T, 32, 1>(kernel, stream);
+    if (rows == 16) return launch_fft(fft_convolution_sum_kernel<T, 16, 3>, kernel, 256, stream);
+    return launch_fft(fft_convolution_sum_kernel<T, 32, 1>, kernel, 512, stream);
   }
   switch (rows) {
     case 4:
-      return launch_fft(fft_convolution_kernel<T, 4, 64, 10>, kernel, 64, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 4, 64, 10>, kernel, 64, stream);
     case 8:
-      return launch_fft(fft_convolution_kernel<T, 8, 128, 5>, kernel, 128, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 8, 128, 5>, kernel, 128, stream);
     case 16:
-      return launch_fft(fft_convolution_kernel<T, 16, 128, 5>, kernel, 128, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 16, 128, 5>, kernel, 128, stream);
     case 24:
-      return launch_fft(fft_convolution_kernel<T, 24, 128, 4>, kernel, 128, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 24, 128, 4>, kernel, 128, stream);
     default:
-      return launch_fft(fft_convolution_kernel<T, 32, 128, 3>, kernel, 128, 0, stream);
+      return launch_fft(fft_convolution_kernel<T, 32, 128, 3>, kernel, 128, stream);
   }
 }
 
 }  // namespace
+
+int64_t shared_bytes_limit(Device device) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device.index),
+        "reading the shared memory of a block");
+  return bytes;
+}
 
 void fft_convolution(const FftConvolution& convolution, DType dtype, const FftOperands& operands,
                      const Activation& activation, const Activation& residual_activation,

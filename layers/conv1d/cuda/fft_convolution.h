@@ -40,6 +40,16 @@ struct FftConvolution {
   constexpr int64_t pairs() const { return (batch * segments + 1) / 2; }
 };
 
+/// Shared memory of a block: the points, every 16 padded by one, and as many for the sum over
+/// terms.
+constexpr int64_t fft_shared_bytes(const FftConvolution& convolution) {
+  return 8 * (convolution.points + convolution.points / 16 +
+              (convolution.terms() > 1 ? convolution.points : 0));
+}
+
+/// What the device lets a block have of it.
+int64_t shared_bytes_limit(Device device);
+
 /// Spectra: [out_channels, group_inputs, parts, points] complex f32, each the conjugate of the
 /// transform of a part's taps, divided by `points`, in the order of fft_bin_place(); roots:
 /// fft_roots().

@@ -179,7 +179,7 @@ void add_taps(const Conv1dProblem& p, const FftConvolution& f, int64_t filter, C
 
 }  // namespace
 
-std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t points, int64_t parts) {
+std::optional<FftPlan> cut_fft(const Conv1dProblem& p, int64_t points, int64_t parts) {
   FftConvolution f;
   f.batch = p.batch;
   f.in_channels = p.in_channels;
@@ -210,7 +210,7 @@ std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t points, int64_t 
       f, predict(f, f.terms() > 1 ? *size->sum : size->one, static_cast<double>(size_of(p.dtype)))};
 }
 
-std::optional<FftPlan> plan_fft(const Conv1dProblem& p) {
+std::optional<FftPlan> plan_fft(const Conv1dProblem& p, int64_t shared_bytes) {
   const bool taps = p.kernel_size >= kLeastTaps && p.kernel_size * 4 >= span(p);
   if (p.precision == Precision::kFp32 && p.reduction() < kLeastReduction) return std::nullopt;
   if (!taps || p.stride > kMostStride || (p.transposed && p.stride > 1)) return std::nullopt;
@@ -219,8 +219,9 @@ std::optional<FftPlan> plan_fft(const Conv1dProblem& p) {
     for (int64_t eighths = 1; eighths <= 8; ++eighths) {
       const int64_t parts = (span(p) - 1) / (size.points * eighths / 8) + 1;
       if (parts > kMostParts) continue;
-      const std::optional<FftPlan> plan = plan_fft(p, size.points, parts);
-      if (plan && (!best || plan->seconds < best->seconds)) best = plan;
+      const std::optional<FftPlan> plan = cut_fft(p, size.points, parts);
+      if (!plan || fft_shared_bytes(plan->convolution) > shared_bytes) continue;
+      if (!best || plan->seconds < best->seconds) best = plan;
     }
   }
   return best;

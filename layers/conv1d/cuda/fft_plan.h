@@ -18,11 +18,17 @@ struct FftPlan {
   double seconds = 0.0;
 };
 
-/// The cheapest cut; nothing where the problem cannot be computed so: see can_implement().
-std::optional<FftPlan> plan_fft(const Conv1dProblem& problem);
+/// Shared memory that a block may have on Hopper.
+inline constexpr int64_t kHopperSharedBytes = 227 * 1024;
+
+/// The cheapest cut whose blocks have enough with `shared_bytes`. Nothing where there is none: for
+/// less than 48 taps, a sum of less than 120 products in fp32 (a plain sum is more accurate), a
+/// dilation above 4, a stride above 64 (1 where transposed), or spectra beyond 1 GiB.
+std::optional<FftPlan> plan_fft(const Conv1dProblem& problem,
+                                int64_t shared_bytes = kHopperSharedBytes);
 
 /// The cut into `parts` with transforms of `points`; nothing where that cannot be.
-std::optional<FftPlan> plan_fft(const Conv1dProblem& problem, int64_t points, int64_t parts);
+std::optional<FftPlan> cut_fft(const Conv1dProblem& problem, int64_t points, int64_t parts);
 
 /// Where bin `bin` of a spectrum of `points` lies among its values: in the order in which threads
 /// hold them.

@@ -47,7 +47,7 @@ void check_spectra(int64_t points, int64_t parts) {
   Conv1dProblem p = depthwise(3, 5000, 700, 0);
   p.dilation = 2;
   p.out_length = 5000 - 2 * 699;
-  const cuda::FftConvolution f = cuda::plan_fft(p, points, parts).value().convolution;
+  const cuda::FftConvolution f = cuda::cut_fft(p, points, parts).value().convolution;
   std::vector<float> spectra(static_cast<size_t>(2 * 3 * parts * points));
   cuda::fft_spectra(p, f, weight, spectra.data());
   for (const int64_t bin : {int64_t{0}, int64_t{1}, int64_t{77}, points / 2, points - 1}) {
@@ -90,6 +90,14 @@ TEST_CASE("cuts of convolutions for Fourier transforms") {
   CHECK(cut.parts * cut.part_taps >= 20001);
   CHECK(cut.segment_outputs + cut.part_taps <= cut.points + 1);
   CHECK(cut.segments * cut.segment_outputs >= (1 << 20) - 20000);
+  CHECK(cut.points == 8192);
+}
+
+TEST_CASE("cuts of convolutions for a GPU with less shared memory") {
+  constexpr int64_t kShared = 99 * 1024;
+  const auto cut = cuda::plan_fft(depthwise(8, 1 << 20, 20001, 0), kShared)->convolution;
+  CHECK(cut.points == 4096);
+  CHECK(cuda::fft_shared_bytes(cut) <= kShared);
 }
 
 TEST_CASE("the GPU computes long kernels through Fourier transforms and short ones directly") {

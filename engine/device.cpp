@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <thread>
@@ -24,8 +25,13 @@ std::string cpu_name() {
 
 DeviceInfo cpu_info() {
   const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE);
-  return {Device::cpu(), cpu_name(), memory, static_cast<int>(std::thread::hardware_concurrency()),
-          0};
+  const int64_t cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return {Device::cpu(),
+          cpu_name(),
+          memory,
+          static_cast<int>(std::thread::hardware_concurrency()),
+          0,
+          std::max<int64_t>(cache, 0)};
 }
 
 }  // namespace

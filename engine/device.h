@@ -36,6 +36,7 @@ struct DeviceInfo {
   int64_t memory_bytes = 0;    ///< total memory
   int multiprocessors = 0;     ///< SMs of a GPU, hardware threads of a CPU
   int compute_capability = 0;  ///< 90 for sm_90; 0 for a CPU
+  int64_t cache_bytes = 0;     ///< the cache that all of it shares (L2 of a GPU); 0 if not known
 };
 
 /// The CPU first, then every CUDA GPU. Never throws for want of a GPU.

@@ -120,8 +120,9 @@ std::vector<Shape> EngineState::typical_shapes() const {
 }
 
 Plan EngineState::make_plan_for(const std::vector<Shape>& input_shapes) const {
-  return make_plan(graph, input_shapes,
-                   {options.device, options.precision, threads.threads(), &weights});
+  return make_plan(
+      graph, input_shapes,
+      {options.device, options.precision, threads.threads(), &weights, options.kernel});
 }
 
 Engine Engine::load(const std::string& model_path, const EngineOptions& options) {

@@ -29,6 +29,9 @@ struct EngineOptions {
   int threads = 0;                         ///< CPU threads; 0 takes the hardware's count
   bool fuse = true;           ///< fold batch norms, fuse activations and sums into the layer before
   bool check_finite = false;  ///< fail a run whose output holds a NaN or an infinity
+  /// For experiments: the kernel that layers with a table of them (Conv1d) take where it can
+  /// compute them; empty leaves the choice to the layer.
+  std::string kernel = {};
 };
 
 /// An input or output as the model declares it.

@@ -99,6 +99,7 @@ struct PrepareContext {
   int threads = 1;  ///< of the ThreadPool that a CPU step will be given
   const class Layer* layer = nullptr;
   WeightCache* weights = nullptr;
+  std::string kernel;  ///< to take where it can compute the layer; empty: the layer chooses
 
   /// A tensor derived from the layer's parameters, on `device`. `make` builds it on the CPU; it
   /// runs once per engine and key, whatever the number of shapes.

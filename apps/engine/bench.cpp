@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/engine/bench_conv1d.h"
 #include "apps/engine/bench_runner.h"
 #include "apps/engine/chrome_trace.h"
 #include "apps/engine/commands.h"
@@ -25,13 +26,15 @@ namespace {
 using nlohmann::ordered_json;
 
 struct BenchOptions {
-  ModelOptions model;
+  ModelOptions model;  // its precision is the first of `precisions`
+  std::vector<std::string> precisions;
   Sizes sizes;
   int64_t runs = 0;  ///< 0: as many as fit into `seconds`
   double seconds = 2.0;
   double warmup = 0.5;
   bool json = false;
   std::string trace;
+  Conv1dBenchOptions conv1d;
 };
 
 /// All times in seconds.
@@ -213,39 +216,125 @@ void run_bench(const BenchOptions& options) {
                      : bench_text(engine, runner.plan(), measured));
 }
 
-}  // namespace
+bool is_conv1d(const BenchOptions& options) {
+  return !options.conv1d.suite.empty() || options.conv1d.random > 0;
+}
 
-void add_bench_command(CLI::App& app, int&) {
-  const auto options = std::make_shared<BenchOptions>();
-  CLI::App* command = app.add_subcommand("bench", "Measure how long a model takes");
-  add_model_options(*command, options->model);
-  add_size_option(*command, options->sizes);
+int dispatch(BenchOptions& options, bool seconds_given) {
+  if (is_conv1d(options)) {
+    Conv1dBenchOptions& conv1d = options.conv1d;
+    conv1d.device = options.model.device;
+    conv1d.precisions = options.precisions;
+    conv1d.threads = options.model.threads;
+    conv1d.kernel = options.model.kernel;
+    conv1d.json = options.json;
+    if (seconds_given) conv1d.seconds = options.seconds;
+    return run_conv1d_bench(conv1d);
+  }
+  if (options.model.model.empty()) throw CLI::RequiredError("MODEL, --conv1d or --random");
+  if (options.precisions.size() > 1) {
+    throw CLI::ValidationError("--precision", "a model is measured in one at a time");
+  }
+  if (!options.precisions.empty()) options.model.precision = options.precisions[0];
+  run_bench(options);
+  return 0;
+}
+
+void add_model_bench_options(CLI::App& command, BenchOptions& options) {
   const CLI::Validator time = CLI::Range(0.0, 86400.0).description("");
-  CLI::Option* seconds = command->add_option("--seconds", options->seconds, "Measure for this long")
-                             ->type_name("S")
-                             ->check(time)
-                             ->capture_default_str();
-  command->add_option("--runs", options->runs, "Measure this many runs instead")
+  CLI::Option* seconds =
+      command
+          .add_option("--seconds", options.seconds,
+                      "Measure for this long [default: 2; with --conv1d 0.1 for each kernel]")
+          ->type_name("S")
+          ->check(time);
+  command.add_option("--runs", options.runs, "Measure this many runs instead")
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, INT64_MAX).description(""))
       ->excludes(seconds);
-  command->add_option("--warmup", options->warmup, "Seconds of runs before measuring")
+  command.add_option("--warmup", options.warmup, "Seconds of runs before measuring")
       ->type_name("S")
       ->check(time)
       ->capture_default_str();
-  command->add_flag("--json", options->json, "As JSON");
-  command->add_option("--trace", options->trace, "Write one run as a trace for chrome://tracing")
+  command.add_flag("--json", options.json, "As JSON");
+  command.add_option("--trace", options.trace, "Write one run as a trace for chrome://tracing")
       ->type_name("FILE.json");
+}
+
+// What --conv1d and --random need or exclude.
+void add_conv1d_bench_options(CLI::App& command, Conv1dBenchOptions& options) {
+  const std::string group = "Conv1d alone";
+  CLI::Option* suite =
+      command
+          .add_option("--conv1d", options.suite,
+                      "Measure the Conv1d kernels on the cases of this file, such as "
+                      "bench/conv1d_gpu.csv, in place of a model")
+          ->type_name("SUITE.csv")
+          ->group(group);
+  CLI::Option* random =
+      command.add_option("--random", options.random, "Measure on that many random cases (too)")
+          ->type_name("N")
+          ->check(CLI::Range(int64_t{1}, int64_t{1} << 20).description(""))
+          ->group(group);
+  for (const char* name : {"MODEL", "--size", "--runs", "--warmup", "--trace", "--no-fuse"}) {
+    suite->excludes(command.get_option(name));
+    random->excludes(command.get_option(name));
+  }
+  command.add_option("--seed", options.seed, "Of random cases and of all data")
+      ->type_name("N")
+      ->capture_default_str()
+      ->group(group);
+  command.add_option("--shape", options.shapes, "Only the cases of these names, by commas")
+      ->type_name("NAMES")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
+  command
+      .add_flag("--all-kernels", options.all_kernels,
+                "Every kernel that can compute a case, not only the one that is chosen")
+      ->group(group);
+  command.add_option("--csv", options.csv, "Write the results there too")
+      ->type_name("FILE.csv")
+      ->group(group);
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<BenchOptions>();
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure how long a model, or Conv1d by itself, takes");
+  add_model_argument(*command, options->model);
+  command->get_option("MODEL")->required(false);
+  add_device_option(*command, options->model.device);
+  command
+      ->add_option("--precision", options->precisions,
+                   "Arithmetic on a GPU: fp32, tf32, fp16 or bf16; several by commas with --conv1d "
+                   "[default: fp32; all with --conv1d]")
+      ->type_name("NAME")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(precision_name());
+  add_threads_option(*command, options->model.threads);
+  add_no_fuse_option(*command, options->model.no_fuse);
+  add_kernel_option(*command, options->model.kernel);
+  add_size_option(*command, options->sizes);
+  add_model_bench_options(*command, *options);
+  add_conv1d_bench_options(*command, options->conv1d);
   command->footer(
       "Inputs are random and on the device. Latency is that of one run at a time, throughput that\n"
       "of runs back to back; the layers are measured in runs of their own. GPU times are taken "
       "with\n"
-      "events on the stream.\n"
+      "events on the stream. docs/benchmarks.md says how Conv1d is measured alone.\n"
       "Examples:\n"
       "  engine bench graphs/keywords.yaml\n"
       "  engine bench graphs/conv1d_headline.yaml --device cuda:0 --precision fp16 --runs 200\n"
-      "  engine bench graphs/m5.yaml --size batch=8 --json --trace m5.json");
-  command->callback([options] { run_bench(*options); });
+      "  engine bench graphs/m5.yaml --size batch=8 --json --trace m5.json\n"
+      "  engine bench --conv1d bench/conv1d_gpu.csv --precision tf32,fp16 --csv results.csv\n"
+      "  engine bench --random 100 --seed 7 --all-kernels");
+  command->callback([options, command, &exit_code] {
+    exit_code = dispatch(*options, command->count("--seconds") > 0);
+  });
 }
 
 }  // namespace engine::cli

@@ -21,6 +21,7 @@
 #include "apps/engine/text_format.h"
 #include "engine/cuda/runtime.h"
 #include "engine/engine_state.h"
+#include "layers/conv1d/conv1d_select.h"
 
 namespace engine::cli {
 namespace {
@@ -84,6 +85,11 @@ std::vector<Backend> choose_backends(const CompareOptions& options) {
   }
   for (Backend& backend : backends) {
     backend.tolerance = options.tolerance.value_or(default_tolerance(backend.options.precision));
+    // A kernel is of one kind of device; on the other the engine chooses.
+    const std::vector<std::string> names = conv1d_kernel_names(backend.options.device.type);
+    const bool has_kernel =
+        std::find(names.begin(), names.end(), options.model.kernel) != names.end();
+    if (has_kernel) backend.options.kernel = options.model.kernel;
   }
   return backends;
 }
@@ -297,6 +303,7 @@ void add_compare_command(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false)
       ->check(precision_name());
   add_threads_option(*command, options->model.threads);
+  add_kernel_option(*command, options->model.kernel);
   add_size_option(*command, options->sizes);
   command
       ->add_option("--input", options->inputs,

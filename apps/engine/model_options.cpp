@@ -1,6 +1,7 @@
 #include "apps/engine/model_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,6 +10,7 @@
 #include "apps/engine/progress.h"
 #include "engine/engine_state.h"
 #include "engine/model/nearest_name.h"
+#include "layers/conv1d/conv1d_select.h"
 
 namespace engine::cli {
 namespace {
@@ -46,12 +48,7 @@ void add_threads_option(CLI::App& command, int& threads) {
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
   add_model_argument(command, options);
-  command
-      .add_option("--device", options.device,
-                  "auto (the first GPU, else the CPU), cpu, or a GPU such as cuda:0")
-      ->type_name("NAME")
-      ->check(device_name())
-      ->capture_default_str();
+  add_device_option(command, options.device);
   command
       .add_option("--precision", options.precision,
                   "Arithmetic on a GPU: fp32, tf32, fp16 or bf16; a CPU has fp32")
@@ -59,8 +56,30 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(precision_name())
       ->capture_default_str();
   add_threads_option(command, options.threads);
-  command.add_flag("--no-fuse", options.no_fuse,
+  add_no_fuse_option(command, options.no_fuse);
+  add_kernel_option(command, options.kernel);
+}
+
+void add_device_option(CLI::App& command, std::string& device) {
+  command
+      .add_option("--device", device,
+                  "auto (the first GPU, else the CPU), cpu, or a GPU such as cuda:0")
+      ->type_name("NAME")
+      ->check(device_name())
+      ->capture_default_str();
+}
+
+void add_no_fuse_option(CLI::App& command, bool& no_fuse) {
+  command.add_flag("--no-fuse", no_fuse,
                    "Run every layer by itself: no batch norm folded, no activation or sum fused");
+}
+
+void add_kernel_option(CLI::App& command, std::string& kernel) {
+  command
+      .add_option("--kernel", kernel,
+                  "The Conv1d kernel to take wherever it can, in place of the engine's choice")
+      ->type_name("NAME")
+      ->check(kernel_name());
 }
 
 void add_size_option(CLI::App& command, Sizes& sizes) {
@@ -111,10 +130,24 @@ CLI::Validator precision_name() {
       "");
 }
 
+CLI::Validator kernel_name() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        std::vector<std::string> names;
+        for (const Conv1dKernel& kernel : conv1d_kernels()) names.emplace_back(kernel.name);
+        if (std::find(names.begin(), names.end(), text) != names.end()) return "";
+        return fmt::format("unknown kernel '{}'; there are {}", text, fmt::join(names, ", "));
+      },
+      "");
+}
+
 LoadedModel load_model(const ModelOptions& options) {
   const EngineOptions engine_options{Device::parse(options.device),
-                                     parse_precision(options.precision), options.threads,
-                                     !options.no_fuse, options.check_finite};
+                                     parse_precision(options.precision),
+                                     options.threads,
+                                     !options.no_fuse,
+                                     options.check_finite,
+                                     options.kernel};
   const Progress progress("loading " + options.model);
   ModelSpec spec = read_model(options.model);
   Engine engine = Engine::from_spec(spec, engine_options);

@@ -19,6 +19,7 @@ struct ModelOptions {
   int threads = 0;
   bool no_fuse = false;
   bool check_finite = false;
+  std::string kernel;
 };
 
 /// Named sizes as --size gives them.
@@ -26,10 +27,16 @@ using Sizes = std::map<std::string, int64_t>;
 
 /// MODEL.
 void add_model_argument(CLI::App& command, ModelOptions& options);
-/// MODEL, --device, --precision, --threads and --no-fuse.
+/// MODEL, --device, --precision, --threads, --no-fuse and --kernel.
 void add_model_options(CLI::App& command, ModelOptions& options);
+/// --device alone.
+void add_device_option(CLI::App& command, std::string& device);
 /// --threads alone.
 void add_threads_option(CLI::App& command, int& threads);
+/// --no-fuse alone.
+void add_no_fuse_option(CLI::App& command, bool& no_fuse);
+/// --kernel alone.
+void add_kernel_option(CLI::App& command, std::string& kernel);
 /// --size NAME=NUMBER, any number of times.
 void add_size_option(CLI::App& command, Sizes& sizes);
 
@@ -37,6 +44,8 @@ void add_size_option(CLI::App& command, Sizes& sizes);
 CLI::Validator device_name();
 /// Accepts what parse_precision can read.
 CLI::Validator precision_name();
+/// Accepts the kernels that Conv1d layers choose from, on any device.
+CLI::Validator kernel_name();
 
 struct LoadedModel {
   ModelSpec spec;

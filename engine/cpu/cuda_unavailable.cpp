@@ -28,6 +28,9 @@ void fill_async(void*, int, int64_t, Device, CudaStream) { unavailable(); }
 void synchronize_default(Device) { unavailable(); }
 void use_device(Device) { unavailable(); }
 void convert(const void*, DType, void*, DType, int64_t, CudaStream) { unavailable(); }
+Graph::Graph(const Stream&, const std::function<void()>&) { unavailable(); }
+Graph::~Graph() = default;
+void Graph::launch(CudaStream) const { unavailable(); }
 Timer::Timer(Device) { unavailable(); }
 Timer::~Timer() = default;
 void Timer::start(CudaStream) { unavailable(); }

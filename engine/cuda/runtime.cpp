@@ -56,8 +56,12 @@ std::string why_no_device() {
 DeviceInfo device_info(int index) {
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
-  return {Device::cuda(index), properties.name, static_cast<int64_t>(properties.totalGlobalMem),
-          properties.multiProcessorCount, properties.major * 10 + properties.minor};
+  return {Device::cuda(index),
+          properties.name,
+          static_cast<int64_t>(properties.totalGlobalMem),
+          properties.multiProcessorCount,
+          properties.major * 10 + properties.minor,
+          properties.l2CacheSize};
 }
 
 bool has_kernels_for(int index) {
@@ -156,6 +160,42 @@ void launch_kernel(const void* kernel, const LaunchConfig& config, void** argume
   check(cudaLaunchKernel(kernel, grid, dim3(static_cast<unsigned>(config.block)), arguments,
                          static_cast<size_t>(config.shared_bytes), config.stream),
         config.name);
+}
+
+namespace {
+
+using CapturedGraph = std::unique_ptr<CUgraph_st, decltype(&cudaGraphDestroy)>;
+
+CapturedGraph capture(CudaStream stream, const std::function<void()>& enqueue) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t graph = nullptr;
+  try {
+    enqueue();
+  } catch (...) {
+    // Ends the recording, so that the stream can be used on.
+    cudaStreamEndCapture(stream, &graph);
+    if (graph) cudaGraphDestroy(graph);
+    cudaGetLastError();
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
+  return {graph, cudaGraphDestroy};
+}
+
+}  // namespace
+
+Graph::Graph(const Stream& stream, const std::function<void()>& enqueue) {
+  use_device(stream.device());
+  const CapturedGraph graph = capture(stream.handle(), enqueue);
+  cudaGraphExec_t executable = nullptr;
+  check(cudaGraphInstantiate(&executable, graph.get(), 0), "cudaGraphInstantiate");
+  executable_ = executable;
+}
+
+Graph::~Graph() { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(executable_)); }
+
+void Graph::launch(CudaStream stream) const {
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(executable_), stream), "cudaGraphLaunch");
 }
 
 Timer::Timer(Device device) : device_(device) {

@@ -131,6 +131,7 @@ class Planner {
     context.threads = context_.threads;
     context.layer = node.layer.get();
     context.weights = context_.weights;
+    context.kernel = context_.kernel;
     PlanStep step{node.name, node.type, context.inputs, context.outputs};
     step.step = node.layer->is_view() ? Step{"view", "", 0, nullptr} : prepare(node, context);
     step.flops = node.layer->flops(context.inputs, context.outputs);

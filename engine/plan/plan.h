@@ -49,6 +49,7 @@ struct PlanContext {
   Precision precision = Precision::kFp32;
   int threads = 1;
   WeightCache* weights = nullptr;
+  std::string kernel;  ///< PrepareContext::kernel
 };
 
 /// Plans `graph` for inputs of these shapes. Throws Error(kInvalidArgument) with the layer's name

@@ -1,6 +1,7 @@
 #include "layers/conv1d/conv1d_select.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -23,6 +24,15 @@ std::vector<Conv1dKernel> make_table() {
   return table;
 }
 
+const Conv1dKernel& find_kernel(const std::string& name, Device::Type device) {
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    if (kernel.device == device && name == kernel.name) return kernel;
+  }
+  throw Error(ErrorKind::kInvalidArgument,
+              fmt::format("unknown Conv1d kernel '{}'; this device has {}", name,
+                          fmt::join(conv1d_kernel_names(device), ", ")));
+}
+
 }  // namespace
 
 const std::vector<Conv1dKernel>& conv1d_kernels() {
@@ -30,7 +40,20 @@ const std::vector<Conv1dKernel>& conv1d_kernels() {
   return table;
 }
 
-Conv1dChoice select_conv1d(const Conv1dProblem& problem, Device::Type device) {
+std::vector<std::string> conv1d_kernel_names(Device::Type device) {
+  std::vector<std::string> names;
+  for (const Conv1dKernel& kernel : conv1d_kernels()) {
+    if (kernel.device == device) names.emplace_back(kernel.name);
+  }
+  return names;
+}
+
+Conv1dChoice select_conv1d(const Conv1dProblem& problem, Device::Type device,
+                           const std::string& wanted) {
+  if (!wanted.empty()) {
+    const Conv1dKernel& kernel = find_kernel(wanted, device);
+    if (kernel.can_implement(problem)) return {&kernel, "asked for by name"};
+  }
   struct Candidate {
     const Conv1dKernel* kernel;
     double seconds;

@@ -33,7 +33,13 @@ struct Conv1dChoice {
   std::string reason;  ///< predicted times of all rows that could compute it, cheapest first
 };
 
-/// The row with the least predicted time. Throws Error(kUnsupported) where none can compute it.
-Conv1dChoice select_conv1d(const Conv1dProblem& problem, Device::Type device);
+/// The row with the least predicted time, or the one named `wanted` where it can compute the
+/// problem. Throws Error(kUnsupported) where no row can, and Error(kInvalidArgument) where the
+/// device has no row of the name wanted.
+Conv1dChoice select_conv1d(const Conv1dProblem& problem, Device::Type device,
+                           const std::string& wanted = "");
+
+/// Names of the device's rows.
+std::vector<std::string> conv1d_kernel_names(Device::Type device);
 
 }  // namespace engine

@@ -63,7 +63,7 @@ std::vector<ParameterSpec> ConvLayer::parameters(const std::vector<TensorSpec>& 
 
 Step ConvLayer::prepare(const PrepareContext& context) const {
   const Conv1dProblem p = problem(context.inputs[0], context.precision);
-  const Conv1dChoice choice = select_conv1d(p, context.device.type);
+  const Conv1dChoice choice = select_conv1d(p, context.device.type, context.kernel);
   Step step = choice.kernel->prepare(p, context);
   step.kernel = choice.kernel->name;
   step.reason = choice.reason;

@@ -1,0 +1,27 @@
+// How fast a machine copies and multiplies: what a measured time is held against.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "apps/engine/machine.h"
+#include "apps/engine/noise.h"
+#include "engine/precision.h"
+
+namespace engine::cli {
+
+struct Ceilings {
+  double copy_bytes_per_second = 0.0;  ///< of a large copy, bytes read plus bytes written
+  /// Of large matrix products: through cuBLAS with M = N = K = 8192 on a GPU, through Eigen on all
+  /// threads of a CPU.
+  std::map<Precision, double> flops_per_second;
+
+  /// The least time for that many operations and bytes. fp32 on a GPU may take whichever is
+  /// faster: fp32 arithmetic, or the three TF32 products that are as accurate.
+  double roofline_seconds(double flops, double bytes, Precision precision) const;
+};
+
+/// Measures what `precisions` need, on random matrices.
+Ceilings measure_ceilings(Machine& machine, Noise& noise, const std::vector<Precision>& precisions);
+
+}  // namespace engine::cli

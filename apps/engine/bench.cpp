@@ -231,6 +231,9 @@ int dispatch(BenchOptions& options, bool seconds_given) {
     if (seconds_given) conv1d.seconds = options.seconds;
     return run_conv1d_bench(conv1d);
   }
+  if (!options.conv1d.shapes.empty() || options.conv1d.all_kernels || !options.conv1d.csv.empty()) {
+    throw CLI::ValidationError("--shape, --all-kernels and --csv", "need --conv1d or --random");
+  }
   if (options.model.model.empty()) throw CLI::RequiredError("MODEL, --conv1d or --random");
   if (options.precisions.size() > 1) {
     throw CLI::ValidationError("--precision", "a model is measured in one at a time");

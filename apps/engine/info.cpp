@@ -25,6 +25,7 @@ struct InfoOptions {
   Sizes sizes;
   bool json = false;
   bool dot = false;
+  bool kernels = false;
 };
 
 std::string layer_table(const PlanReport& report) {
@@ -90,6 +91,19 @@ std::string info_text(const Engine& engine, const Plan& plan) {
   return text;
 }
 
+// Each layer that had kernels to choose from, the one that it took, and why.
+std::string kernels_text(const Engine& engine, const Plan& plan) {
+  std::string text = plan_title(engine, plan) + "\n";
+  for (const PlanStep& step : plan.steps) {
+    if (step.step.reason.empty()) continue;
+    text += fmt::format("\n{} ({}) {} -> {}\n", step.layer, step.type,
+                        outputs_text(step.input_specs), outputs_text(step.output_specs));
+    text += labelled_list("  kernel", {step.step.kernel});
+    text += labelled_list("  why", {step.step.reason});
+  }
+  return text;
+}
+
 ordered_json layer_json(const LayerReport& layer) {
   ordered_json outputs = ordered_json::array();
   for (const TensorSpec& spec : layer.outputs) {
@@ -134,6 +148,10 @@ void print_info(const InfoOptions& options) {
     return;
   }
   const Plan plan = engine.state()->make_plan_for(shapes);
+  if (options.kernels) {
+    print(kernels_text(engine, plan));
+    return;
+  }
   print(options.json ? info_json(engine, plan) : info_text(engine, plan));
 }
 
@@ -145,7 +163,13 @@ void add_info_command(CLI::App& app, int&) {
   add_model_options(*command, options->model);
   add_size_option(*command, options->sizes);
   CLI::Option* json = command->add_flag("--json", options->json, "As JSON");
-  command->add_flag("--dot", options->dot, "As a Graphviz graph")->excludes(json);
+  CLI::Option* dot =
+      command->add_flag("--dot", options->dot, "As a Graphviz graph")->excludes(json);
+  command
+      ->add_flag("--kernels", options->kernels,
+                 "The kernel of each layer that had several to choose from, and why")
+      ->excludes(json)
+      ->excludes(dot);
   command->footer(
       "FLOPs count a multiply-add as two. Bytes are those that a layer must move: inputs, "
       "parameters\n"
@@ -153,6 +177,7 @@ void add_info_command(CLI::App& app, int&) {
       "Examples:\n"
       "  engine info graphs/keywords.yaml\n"
       "  engine info graphs/tcn.yaml --size length=48000 --json\n"
+      "  engine info graphs/m5.yaml --device cuda:0 --precision tf32 --kernels\n"
       "  engine info graphs/m5.yaml --no-fuse --dot | dot -Tsvg > m5.svg");
   command->callback([options] { print_info(*options); });
 }

@@ -12,8 +12,9 @@ namespace engine::cli {
 namespace {
 
 constexpr double kRoundSeconds = 2e-3;
-constexpr double kLongestRound = 0.1;
-constexpr double kWarmUpShare = 0.2;  // of the budget
+constexpr double kLongestRound = 0.25;
+constexpr double kShortCall = 0.5e-3;  // launches cost time beside calls below it
+constexpr double kWarmUpShare = 0.2;   // of the budget
 constexpr size_t kLeastRounds = 3;
 
 DeviceInfo info_of(Device device) {
@@ -88,7 +89,7 @@ double Machine::median_seconds(int64_t sets, double budget,
     for (int64_t i = 0; i < calls; ++i) enqueue(i % sets);
   };
   std::unique_ptr<cuda::Graph> graph;
-  if (stream_) graph = std::make_unique<cuda::Graph>(*stream_, round);
+  if (stream_ && once < kShortCall) graph = std::make_unique<cuda::Graph>(*stream_, round);
   const auto timed_round = [&] {
     return graph ? seconds_of([&] { graph->launch(stream()); }) : seconds_of(round);
   };

@@ -32,7 +32,8 @@ class Machine {
   /// Median time of one call of `enqueue`, in seconds. Calls go round i = 0 ... sets - 1, so that
   /// each set of buffers is used as long after its last use as can be; they are timed in rounds of
   /// at least two milliseconds, after a warm-up, until `budget` seconds have passed but at least
-  /// three times. On a GPU a round is one replay of a captured graph, timed with events.
+  /// three times. On a GPU events take the time, and a round of short calls is one replay of a
+  /// captured graph.
   double median_seconds(int64_t sets, double budget, const std::function<void(int64_t)>& enqueue);
 
  private:

@@ -134,6 +134,29 @@ TEST_CASE("the choice among Conv1d kernels depends on the problem alone and give
   }
 }
 
+TEST_CASE("a Conv1d kernel asked for by name is taken where it can compute the problem") {
+  const Conv1dProblem problem = problem_of("{out_channels: 128, kernel_size: 3}", {2, 64, 1000});
+  for (const std::string& name : conv1d_kernel_names(Device::Type::kCpu)) {
+    const Conv1dChoice choice = select_conv1d(problem, Device::Type::kCpu, name);
+    CHECK(choice.kernel->name == name);
+    CHECK(choice.reason == "asked for by name");
+  }
+  // Neither another kind of device's kernel, nor one that nobody has.
+  for (const std::string name : {"conv1d_direct_cuda", "conv1d_fast"}) {
+    CHECK_THROWS_WITH_AS(select_conv1d(problem, Device::Type::kCpu, name),
+                         (fmt::format("unknown Conv1d kernel '{}'; this device has "
+                                      "conv1d_tiled_cpu, conv1d_tiled_rows_cpu, conv1d_direct_cpu",
+                                      name)
+                              .c_str()),
+                         Error);
+  }
+  Conv1dProblem transposed = problem;
+  transposed.transposed = true;
+  transposed.out_length = 1002;
+  CHECK(select_conv1d(transposed, Device::Type::kCpu, "conv1d_direct_cpu").kernel->name !=
+        std::string("conv1d_direct_cpu"));
+}
+
 TEST_CASE("a prepared Conv1d names its kernel and reason") {
   Conv1d conv(Attributes::parse("{out_channels: 4, kernel_size: 3}"));
   const TensorSpec input{{1, 2, 10}};

@@ -6,6 +6,7 @@
 
 #include "tests/apps/program.h"
 #include "tests/support/gpu.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace engine::test;
 using nlohmann::json;
@@ -47,6 +48,32 @@ TEST_CASE("bench: every layer has a time on the GPU") {
   double seconds = 0.0;
   for (const json& layer : report["layers"]) seconds += layer["seconds"].get<double>();
   CHECK(seconds > 0.0);
+}
+
+TEST_CASE("bench --conv1d: every kernel on the GPU is right in every precision") {
+  if (!has_gpu()) return;
+  const TemporaryFolder folder;
+  const std::string suite = folder.write(
+      "suite.csv",
+      "name,batch,in_channels,out_channels,kernel_size,stride,padding,dilation,groups,length,"
+      "transposed\n"
+      "plain,4,64,128,3,1,0,1,1,1003,0\n"
+      "strided,1,6,10,5,3,4,2,2,101,0\n"
+      "depthwise,3,256,256,7,1,3,1,256,3001,0\n"
+      "transposed,2,32,64,5,3,2,2,1,400,1\n");
+  const ProgramResult result = run_program(
+      "bench --device cuda:0 --all-kernels --seconds 0 --json --conv1d " + shell_quoted(suite));
+  CAPTURE(result.err);
+  REQUIRE(result.exit_code == 0);
+  const json report = json::parse(result.out);
+  CHECK(report["measurements"].size() >= 16);
+  for (const json& measured : report["measurements"]) {
+    CAPTURE(measured.dump());
+    const bool is_bf16 = measured["precision"] == "bf16";
+    CHECK(measured["relative_error"] < (measured["precision"] == "fp32" ? 1e-6
+                                        : is_bf16                       ? 4e-3
+                                                                        : 1e-3));
+  }
 }
 
 TEST_CASE("out of GPU memory is one line") {

@@ -5,8 +5,8 @@ usage: python3 conv1d_torch.py SUITE.csv [--precision tf32,fp16] [--shape NAME,.
 Each case runs in PyTorch's default layout (NCL), and as a two-dimensional convolution of height one on channels-last
 tensors, given and left in that layout. Inputs and outputs go round several buffers, so that together they are twice as
 large as the GPU's L2 cache; they are timed in rounds of at least two milliseconds, of which the median counts. A round
-of short calls is one replay of a CUDA graph. Errors are |y - exact| / |exact| over a sample of the outputs, in double precision from the
-values that PyTorch was given.
+of short calls is one replay of a CUDA graph. Errors are |y - exact| / |exact| over a sample of the outputs, in double
+precision from the values that PyTorch was given.
 """
 import argparse
 import csv

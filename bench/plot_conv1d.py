@@ -1,13 +1,13 @@
-"""Draws the share of the roofline of every case, the engine's beside PyTorch's best layout, as an SVG.
+"""Draws the share of the roofline of every case that is more than a launch, the engine's beside PyTorch's, as an SVG.
 
 usage: python3 plot_conv1d.py ENGINE.csv TORCH.csv OUT.svg [--precision tf32,fp16]
 """
 import argparse
 import html
 
-from conv1d_results import merge, read_ours, read_torch
+from conv1d_results import LEAST_ROOFLINE_MS, merge, read_ours, read_torch
 
-NAME_WIDTH, PANEL_WIDTH, PANEL_GAP, ROW_HEIGHT, TOP, BOTTOM = 150, 330, 40, 26, 78, 34
+NAME_WIDTH, PANEL_WIDTH, PANEL_GAP, ROW_HEIGHT, TOP, BOTTOM = 150, 330, 40, 26, 98, 48
 BAR_HEIGHT = 9
 OURS, THEIRS, TEXT, FAINT, LINE = "#1f6feb", "#a8b0ba", "#24292f", "#57606a", "#d8dee4"
 
@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--precision", default="tf32,fp16")
     args = parser.parse_args()
     ours = read_ours(args.engine)
-    merged = merge(ours, read_torch(args.torch))
+    merged = [row for row in merge(ours, read_torch(args.torch)) if row["roofline_ms"] >= LEAST_ROOFLINE_MS]
     rows = {(row["name"], row["precision"]): row for row in merged}
     precisions = [name for name in args.precision.split(",") if any(key[1] == name for key in rows)]
     names = list(dict.fromkeys(row["name"] for row in merged))
@@ -63,17 +63,18 @@ def main():
         f'viewBox="0 0 {width} {bottom + BOTTOM}" font-family="Helvetica, Arial, sans-serif">',
         f'<rect width="{width}" height="{bottom + BOTTOM}" fill="white"/>',
         text(14, 26, f"Conv1d on one {device}: share of the roofline", 16, weight="bold"),
-        f'<rect x="{width - 300}" y="17" width="11" height="11" rx="1.5" fill="{OURS}"/>',
-        text(width - 284, 27, "engine"),
-        f'<rect x="{width - 220}" y="17" width="11" height="11" rx="1.5" fill="{THEIRS}"/>',
-        text(width - 204, 27, "PyTorch, its best layout"),
+        f'<rect x="14" y="39" width="11" height="11" rx="1.5" fill="{OURS}"/>',
+        text(30, 49, "engine"),
+        f'<rect x="90" y="39" width="11" height="11" rx="1.5" fill="{THEIRS}"/>',
+        text(106, 49, "PyTorch, the better one of NCL and channels-last"),
     ]
     for i, name in enumerate(names):
         parts.append(text(NAME_WIDTH - 8, TOP + i * ROW_HEIGHT + 16, name, 11, "end"))
     for i, precision in enumerate(precisions):
         parts += panel(NAME_WIDTH + i * (PANEL_WIDTH + PANEL_GAP), precision, names, rows, bottom, scale)
-    parts.append(text(14, bottom + 22, "Roofline: the larger of compulsory bytes over copy bandwidth and operations over the "
-                      "matrix rate, both measured in the same run.", 10, color=FAINT))
+    parts.append(text(14, bottom + 22, "Roofline: the larger of compulsory bytes over copy bandwidth and operations", 10,
+                      color=FAINT))
+    parts.append(text(14, bottom + 36, "over the rate of matrix products, both measured in the same run.", 10, color=FAINT))
     with open(args.output, "w") as file:
         file.write("\n".join(parts + ["</svg>"]) + "\n")
 

@@ -1,12 +1,9 @@
 #include "apps/engine/bench_conv1d.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "apps/engine/ceilings.h"
 #include "apps/engine/console.h"

@@ -2,9 +2,8 @@
 
 #include <Eigen/Core>
 #include <algorithm>
-#include <memory>
+#include <vector>
 
-#include "apps/engine/noise.h"
 #include "engine/cuda/blas.h"
 
 namespace engine::cli {

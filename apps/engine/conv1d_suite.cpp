@@ -214,7 +214,7 @@ void draw_length(Draw& draw, Conv1dProblem& p) {
       std::min({kMostElements / (per_position + out_per_position), kMostFlops / flops, 600e3}));
   const int64_t least = p.dilation * (p.kernel_size - 1) + 1;
   p.in_length = draw.integer(1, std::max<int64_t>(1, most));
-  for (int64_t halvings = draw.integer(0, 8); halvings > 0; --halvings) p.in_length /= 2;
+  for (int64_t halvings = draw.integer(0, 5); halvings > 0; --halvings) p.in_length /= 2;
   if (draw.one_in(2)) p.in_length = p.in_length / 64 * 64;
   p.in_length = std::max({p.in_length, least, 2 * p.pad_left + 1});
   p.out_length = out_length(p);

@@ -50,10 +50,12 @@ TEST_CASE("suite: sizes, and the output length that follows") {
         "groups 2 bias then Identity");
 }
 
-TEST_CASE("suite: transposed, columns in another order, columns of no interest, empty lines, CRLF") {
+TEST_CASE(
+    "suite: transposed, columns in another order, columns of no interest, empty lines, CRLF") {
   const auto cases = read(
       "\r\ntransposed,note,length,groups,dilation,padding,stride,kernel_size,out_channels,"
-      "in_channels,batch,name\r\n\r\n1,up,100,1,2,1,2,3,64,32,16,u\r\n0,,100,1,1,0,1,1,1,1,1,v\r\n");
+      "in_channels,batch,name\r\n\r\n1,up,100,1,2,1,2,3,64,32,16,u\r\n0,,100,1,1,0,1,1,1,1,1,"
+      "v\r\n");
   REQUIRE(cases.size() == 2);
   CHECK(cases[0].problem.transposed);
   CHECK(cases[0].problem.out_length == 99 * 2 + 5 - 2);
@@ -62,7 +64,8 @@ TEST_CASE("suite: transposed, columns in another order, columns of no interest, 
 }
 
 TEST_CASE("suite: what is wrong, where, and what was expected") {
-  expect_failure_at("name,batch\n", 1, "the heading has no column 'in_channels'; expected " + kHeading);
+  expect_failure_at("name,batch\n", 1,
+                    "the heading has no column 'in_channels'; expected " + kHeading);
   expect_row_failure("a,2,6,8", "4 cells, expected 10 as in the heading");
   expect_row_failure("a,2,6,8,3,1,0,1,1,100,7", "11 cells, expected 10 as in the heading");
   expect_row_failure(",2,6,8,3,1,0,1,1,100", "name is empty");

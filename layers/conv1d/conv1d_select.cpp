@@ -20,6 +20,7 @@ std::vector<Conv1dKernel> make_table() {
     table.push_back(cuda::conv1d_direct());
     table.push_back(cuda::conv1d_im2col_cublas());
     table.push_back(cuda::conv1d_fft());
+    table.push_back(cuda::conv1d_split_reduction());
   }
   return table;
 }

@@ -1,0 +1,70 @@
+// Conv1d of few outputs by mma.sync, the reduction shared by the warps of a block.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "engine/layer.h"
+#include "layers/conv1d/conv1d_problem.h"
+#include "layers/conv1d/tap_problem.h"
+
+namespace engine::cuda {
+
+/// How a problem is cut into blocks.
+struct SplitReductionCut {
+  int row_tiles = 1;     ///< of 16 output channels, in a block
+  int column_tiles = 1;  ///< of 8 output positions, in a block
+  int warps = 1;         ///< of a block: each sums a part of the reduction
+  int splits = 1;        ///< blocks that share the reduction of one tile
+};
+
+/// The most phases of a transposed convolution.
+inline constexpr int kSplitReductionPhases = 32;
+
+/// Warps that a block of these tiles may have.
+constexpr int split_reduction_most_warps(int row_tiles, int column_tiles) {
+  return row_tiles * column_tiles >= 8 ? 8 : 16;
+}
+
+/// Steps of the reduction whose operands a warp holds at once: as many as 64 registers take,
+/// a step of a row tile taking 4, one of a column tile `slots`.
+constexpr int split_reduction_unroll(int row_tiles, int column_tiles, int slots) {
+  const int steps = 64 / (4 * row_tiles + slots * column_tiles);
+  return steps < 8 ? steps : 8;
+}
+
+/// The taps of the phase that has the most.
+int64_t most_taps(const TapRule& rule);
+
+/// Terms of the reduction that one matrix instruction sums: 8, or 16 of a 16-bit type.
+int64_t split_reduction_depth(DType dtype);
+
+/// The weights as fragments of the matrix instruction: [groups, phases, tiles of 16 output
+/// channels, steps of the reduction, 32 lanes, 16 bytes]. f32 weights are rounded to TF32 where
+/// that is the precision. `weight(g, m, c, k)` gives one of them.
+Tensor pack_split_reduction_weights(
+    const Conv1dProblem& problem,
+    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight);
+
+/// What the kernel works on. `partials` holds `splits` times the outputs in f32 where the cut has
+/// more than one split.
+struct SplitReductionOperands {
+  const void* input = nullptr;
+  const void* weights = nullptr;  ///< as packed above
+  const float* bias = nullptr;
+  const void* residual = nullptr;
+  float* partials = nullptr;
+  void* output = nullptr;
+};
+
+/// The cut with the least predicted time.
+SplitReductionCut split_reduction_cut(const Conv1dProblem& problem);
+
+/// Predicted time of a cut, in seconds.
+double split_reduction_seconds(const Conv1dProblem& problem, const SplitReductionCut& cut);
+
+/// Enqueues the convolution.
+void split_reduction(const Conv1dProblem& problem, const SplitReductionCut& cut,
+                     const SplitReductionOperands& operands, CudaStream stream);
+
+}  // namespace engine::cuda

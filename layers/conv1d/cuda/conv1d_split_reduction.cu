@@ -7,13 +7,13 @@
 // GEMM: for each sample, group and phase rows are output channels, columns output positions q, and
 //   the reduction runs over c T + i, with T the most taps that a phase has. No matrix is built.
 // Threads: a block computes kRowTiles x kColumnTiles tiles of 16 x 8 outputs by mma.sync. Its warps
-//   take the steps of the reduction (8 terms, or 16 of a 16-bit type) in turn; a warp loads the
-//   operands of several steps from global memory straight into registers before it uses the first.
+//   take the steps of the reduction (8 words of one f32 or two 16-bit values) in turn.
 //   Weights lie in the order of the fragments: one 16-byte load for a lane, step and row tile.
-//   Inputs are loaded one by one, so that rows of every alignment cost the same; neighbouring taps
-//   read the same lines, which come from the L1.
-// Shared memory: the partial sums of the warps, added in the order of the warps, so that results do
-//   not change from run to run.
+//   Inputs go straight to registers, a warp loading the operands of several steps before it uses
+//   the first, or through shared memory where a block uses each of them often.
+//   Either way they are loaded one by one, so that rows of every alignment cost the same.
+// Shared memory: the staged inputs of all channels, then the partial sums of the warps. These are
+//   added in the order of the warps, so that results do not change from run to run.
 // Splits: where even so too few blocks would work on a long reduction, several blocks share it:
 //   they store f32 sums, and a second kernel adds them in order.
 // fp32: operands are split in two TF32 parts whose three larger products are summed. A step starts
@@ -23,6 +23,7 @@
 // Requires: sizes of one sample below 2^30, at least 4 output channels in each of several groups.
 // Limited by latency: that of a launch, of one load from the L2, of two barriers.
 #include <cstdint>
+#include <type_traits>
 
 #include "engine/cuda/fast_divide.h"
 #include "engine/cuda/launch.h"
@@ -43,7 +44,7 @@ struct Border {
   int before_scale;
   int after_offset;
   int after_scale;
-};
+};  // a position outside the input reads as zero
 
 // The taps of a phase, as PhaseTaps.
 struct Phase {
@@ -61,15 +62,22 @@ struct Sizes {
   uint32_t tap_multiplier;
   int shift;      // input positions from one tap to the next
   int in_stride;  // input positions from one column to the next
-  int reduction;  // C T
   int steps;      // of the reduction
   int columns;    // outputs of phase 0, which has the most
   int row_tiles;  // of a group
+  int stage_rows;
+  int stage_span;
+  int stage_stride;
   FastDivide column_blocks;
   FastDivide phases;
   FastDivide groups;
   Border border;
   Phase phase[kSplitReductionPhases];
+
+  // The channel, or pair of channels, of a word of the reduction.
+  __device__ __forceinline__ int row_of(int word) const {
+    return static_cast<int>(__umulhi(2 * static_cast<uint32_t>(word), tap_multiplier));
+  }
 };
 
 // r / T is the high word of 2 r * multiplier, for r T < 2^31.
@@ -77,14 +85,18 @@ uint32_t tap_multiplier(int64_t taps) {
   return static_cast<uint32_t>(((int64_t{1} << 31) + taps - 1) / taps);
 }
 
-// The arithmetic of a precision: an operand's element type, the terms of the reduction that a lane
-// holds of a column (a step has four times as many), and a step's product.
-// Fragments of a matrix instruction, for lane = 4 row + t: word e of A holds row + 8 (e % 2) and
-// the terms of slots e / 2, slot j being term 4 j + t of the step. The instruction numbers the
-// terms differently, but A and B agree, and a sum's terms may come in any order.
+// The arithmetic of a precision: its element type, how elements become a word of operand B, and the
+// products of one step. Fragments of a matrix instruction, for lane = 4 row + t: word e of A holds
+// row + 8 (e % 2) and word 4 (e / 2) + t of the step; word j of B holds word 4 j + t. The
+// instruction numbers the values of a step differently, but A and B agree, and a sum's terms may
+// come in any order.
 struct Fp32Math {
   using Element = float;
-  static constexpr int kSlots = 2;
+  static constexpr int kWidth = 1;
+
+  static __device__ __forceinline__ uint32_t word(const float (&value)[1]) {
+    return __float_as_uint(value[0]);
+  }
 
   static __device__ __forceinline__ uint32_t round(float value) {
     uint32_t rounded;
@@ -92,17 +104,17 @@ struct Fp32Math {
     return rounded;
   }
 
-  static __device__ __forceinline__ void multiply_parts(float (&sum)[4], const uint32_t (&a)[4],
-                                                        uint32_t b0, uint32_t b1) {
+  static __device__ __forceinline__ void multiply_rounded(float (&sum)[4], const uint32_t (&a)[4],
+                                                          const uint32_t (&b)[2]) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
         "{%8, %9}, {%0, %1, %2, %3};"
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   }
 
   template <int kRowTiles, int kColumnTiles>
   static __device__ __forceinline__ void multiply(const uint4 (&a)[kRowTiles],
-                                                  const float (&b)[kColumnTiles][2],
+                                                  const uint32_t (&b)[kColumnTiles][2],
                                                   float (&sum)[kRowTiles][kColumnTiles][4]) {
     uint32_t b_big[kColumnTiles][2], b_small[kColumnTiles][2];
 #pragma unroll
@@ -112,16 +124,17 @@ struct Fp32Math {
     }
 #pragma unroll
     for (int m = 0; m < kRowTiles; ++m) {
-      const uint32_t words[4] = {a[m].x, a[m].y, a[m].z, a[m].w};
       uint32_t a_big[4], a_small[4];
-#pragma unroll
-      for (int e = 0; e < 4; ++e) split(__uint_as_float(words[e]), a_big[e], a_small[e]);
+      split(a[m].x, a_big[0], a_small[0]);
+      split(a[m].y, a_big[1], a_small[1]);
+      split(a[m].z, a_big[2], a_small[2]);
+      split(a[m].w, a_big[3], a_small[3]);
 #pragma unroll
       for (int n = 0; n < kColumnTiles; ++n) {
         float step[4] = {};
-        multiply_parts(step, a_small, b_big[n][0], b_big[n][1]);
-        multiply_parts(step, a_big, b_small[n][0], b_small[n][1]);
-        multiply_parts(step, a_big, b_big[n][0], b_big[n][1]);
+        multiply_rounded(step, a_small, b_big[n]);
+        multiply_rounded(step, a_big, b_small[n]);
+        multiply_rounded(step, a_big, b_big[n]);
 #pragma unroll
         for (int e = 0; e < 4; ++e) sum[m][n][e] += step[e];
       }
@@ -129,7 +142,8 @@ struct Fp32Math {
   }
 
  private:
-  static __device__ __forceinline__ void split(float value, uint32_t& big, uint32_t& small) {
+  static __device__ __forceinline__ void split(uint32_t bits, uint32_t& big, uint32_t& small) {
+    const float value = __uint_as_float(bits);
     big = round(value);
     small = round(value - __uint_as_float(big));
   }
@@ -137,19 +151,22 @@ struct Fp32Math {
 
 struct Tf32Math {
   using Element = float;
-  static constexpr int kSlots = 2;
+  static constexpr int kWidth = 1;
+
+  static __device__ __forceinline__ uint32_t word(const float (&value)[1]) {
+    return Fp32Math::round(value[0]);
+  }
 
   template <int kRowTiles, int kColumnTiles>
   static __device__ __forceinline__ void multiply(const uint4 (&a)[kRowTiles],
-                                                  const float (&b)[kColumnTiles][2],
+                                                  const uint32_t (&b)[kColumnTiles][2],
                                                   float (&sum)[kRowTiles][kColumnTiles][4]) {
 #pragma unroll
-    for (int n = 0; n < kColumnTiles; ++n) {
-      const uint32_t b0 = Fp32Math::round(b[n][0]), b1 = Fp32Math::round(b[n][1]);
+    for (int m = 0; m < kRowTiles; ++m) {
+      const uint32_t words[4] = {a[m].x, a[m].y, a[m].z, a[m].w};
 #pragma unroll
-      for (int m = 0; m < kRowTiles; ++m) {
-        const uint32_t words[4] = {a[m].x, a[m].y, a[m].z, a[m].w};
-        Fp32Math::multiply_parts(sum[m][n], words, b0, b1);
+      for (int n = 0; n < kColumnTiles; ++n) {
+        Fp32Math::multiply_rounded(sum[m][n], words, b[n]);
       }
     }
   }
@@ -158,35 +175,33 @@ struct Tf32Math {
 template <typename T>
 struct HalfMath {
   using Element = T;
-  static constexpr int kSlots = 4;
+  static constexpr int kWidth = 2;
 
-  static __device__ __forceinline__ uint32_t join(T low, T high) {
-    uint16_t words[2];
-    memcpy(words, &low, 2);
-    memcpy(words + 1, &high, 2);
-    return static_cast<uint32_t>(words[1]) << 16 | words[0];
+  static __device__ __forceinline__ uint32_t word(const T (&value)[2]) {
+    uint16_t halves[2];
+    memcpy(halves, value, 4);
+    return static_cast<uint32_t>(halves[1]) << 16 | halves[0];
   }
 
   template <int kRowTiles, int kColumnTiles>
   static __device__ __forceinline__ void multiply(const uint4 (&a)[kRowTiles],
-                                                  const T (&b)[kColumnTiles][4],
+                                                  const uint32_t (&b)[kColumnTiles][2],
                                                   float (&sum)[kRowTiles][kColumnTiles][4]) {
 #pragma unroll
-    for (int n = 0; n < kColumnTiles; ++n) {
-      const uint32_t b0 = join(b[n][0], b[n][1]), b1 = join(b[n][2], b[n][3]);
+    for (int m = 0; m < kRowTiles; ++m) {
 #pragma unroll
-      for (int m = 0; m < kRowTiles; ++m) {
+      for (int n = 0; n < kColumnTiles; ++n) {
         float(&s)[4] = sum[m][n];
         if constexpr (std::is_same_v<T, __half>) {
           asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, "
               "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
               : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3])
-              : "r"(a[m].x), "r"(a[m].y), "r"(a[m].z), "r"(a[m].w), "r"(b0), "r"(b1));
+              : "r"(a[m].x), "r"(a[m].y), "r"(a[m].z), "r"(a[m].w), "r"(b[n][0]), "r"(b[n][1]));
         } else {
           asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, "
               "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
               : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3])
-              : "r"(a[m].x), "r"(a[m].y), "r"(a[m].z), "r"(a[m].w), "r"(b0), "r"(b1));
+              : "r"(a[m].x), "r"(a[m].y), "r"(a[m].z), "r"(a[m].w), "r"(b[n][0]), "r"(b[n][1]));
         }
       }
     }
@@ -210,38 +225,97 @@ __device__ __forceinline__ T load_if(bool wanted, const T* source) {
   return __builtin_bit_cast(T, bits);
 }
 
-// Loads a lane's inputs of one step: zeros beyond the reduction and in the padding. `position` is
-// the input of the phase's first tap, for the column of each tile.
-template <bool kZeroPadding, typename T, int kColumnTiles, int kSlots>
+// What of the problem a block computes.
+struct Block {
+  int64_t sample_group;
+  int group;
+  int phase;
+  int first_row;
+  int first_column;
+  int first_step;  // of its part of the reduction
+  int end_step;
+};
+
+template <int kRows, int kColumns>
+__device__ __forceinline__ Block decode_block(const Sizes& p) {
+  Block block;
+  const int64_t index = p.column_blocks.quotient(blockIdx.x);
+  block.first_column = static_cast<int>(blockIdx.x - index * p.column_blocks.divisor()) * kColumns;
+  block.sample_group = p.phases.quotient(index);
+  block.phase = static_cast<int>(index - block.sample_group * p.phases.divisor());
+  block.group = static_cast<int>(p.groups.remainder(block.sample_group));
+  block.first_row = blockIdx.y * kRows;
+  block.first_step = static_cast<int>(int64_t{p.steps} * blockIdx.z / gridDim.z);
+  block.end_step = static_cast<int>(int64_t{p.steps} * (blockIdx.z + 1) / gridDim.z);
+  return block;
+}
+
+// Loads a lane's inputs of one step: zeros beyond the reduction and the ends of the input.
+// `position` is the input of the phase's first tap, for the column of each tile.
+template <int kWidth, typename T, int kColumnTiles>
 __device__ __forceinline__ void load_inputs(const Sizes& p, const T* x, int taps,
-                                            const int (&position)[kColumnTiles], int first_term,
-                                            T (&values)[kColumnTiles][kSlots]) {
+                                            const int (&position)[kColumnTiles], int first_word,
+                                            T (&values)[kColumnTiles][2][kWidth]) {
 #pragma unroll
-  for (int j = 0; j < kSlots; ++j) {
-    const int term = first_term + 4 * j;
-    const int channel =
-        static_cast<int>(__umulhi(2 * static_cast<uint32_t>(term), p.tap_multiplier));
-    const int tap = term - channel * p.taps;
-    const bool exists = term < p.reduction && tap < taps;
+  for (int j = 0; j < 2; ++j) {
+    const int word = first_word + 4 * j;
+    const int row = p.row_of(word);
+    const int tap = word - row * p.taps;
     const int shift = tap * p.shift;
-    const int row = channel * p.in_length;
 #pragma unroll
-    for (int n = 0; n < kColumnTiles; ++n) {
-      int at = position[n] + shift;
-      if constexpr (!kZeroPadding) {
-        const bool before = at < 0, after = at >= p.in_length;
-        const int scale = before ? p.border.before_scale : p.border.after_scale;
-        const int offset = before ? p.border.before_offset : p.border.after_offset;
-        at = before || after ? offset + scale * at : at;
+    for (int i = 0; i < kWidth; ++i) {
+      const int channel = row * kWidth + i;
+      const bool exists = channel < p.inputs && tap < taps;
+      const int offset = channel * p.in_length;
+#pragma unroll
+      for (int n = 0; n < kColumnTiles; ++n) {
+        const int at = position[n] + shift;
+        const bool inside = static_cast<uint32_t>(at) < static_cast<uint32_t>(p.in_length);
+        values[n][j][i] = load_if(exists && inside, x + (offset + at));
       }
-      const bool inside = static_cast<uint32_t>(at) < static_cast<uint32_t>(p.in_length);
-      values[n][j] = load_if(exists && inside, x + (row + at));
     }
   }
 }
 
-template <typename Math, int kRowTiles, int kColumnTiles, bool kZeroPadding>
-__global__ void __launch_bounds__(32 * split_reduction_most_warps(kRowTiles, kColumnTiles))
+// Fills shared memory with the inputs of a block: rows of words from row `first` on, each with
+// p.stage_span positions from `position` on; zeros beyond the channels and the ends of the input.
+template <typename Math>
+__device__ __forceinline__ void stage_inputs(const Sizes& p, const typename Math::Element* x,
+                                             int first, int position, uint32_t* stage) {
+  using T = typename Math::Element;
+  constexpr int kBatch = 16 / Math::kWidth;  // words that a thread has in flight
+  const int lines = blockDim.x / p.stage_span;
+  const int line = threadIdx.x / p.stage_span;
+  const int column = threadIdx.x - line * p.stage_span;
+  if (line >= lines) return;
+  int at = position + column;
+  const bool before = at < 0, after = at >= p.in_length;
+  const int scale = before ? p.border.before_scale : p.border.after_scale;
+  const int offset = before ? p.border.before_offset : p.border.after_offset;
+  at = before || after ? offset + scale * at : at;
+  // Columns beyond the last read beyond what a border may repeat.
+  const bool inside = static_cast<uint32_t>(at) < static_cast<uint32_t>(p.in_length);
+  const int end = min(p.inputs, (first + p.stage_rows) * Math::kWidth);
+  for (int base = line; base < p.stage_rows; base += lines * kBatch) {
+    T values[kBatch][Math::kWidth];
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k) {
+#pragma unroll
+      for (int i = 0; i < Math::kWidth; ++i) {
+        const int channel = (first + base + k * lines) * Math::kWidth + i;
+        values[k][i] = load_if(inside && channel < end, x + (channel * p.in_length + at));
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k) {
+      const int row = base + k * lines;
+      if (row < p.stage_rows) stage[row * p.stage_stride + column] = Math::word(values[k]);
+    }
+  }
+}
+
+template <typename Math, bool kStaged, int kRowTiles, int kColumnTiles>
+__global__ void __launch_bounds__(32 * split_reduction_most_warps(kStaged, kRowTiles, kColumnTiles))
     split_reduction_kernel(const Sizes p, const typename Math::Element* x, const uint4* weights,
                            const Epilogue epilogue, float* partials, int64_t partial_count,
                            typename Math::Element* y) {
@@ -249,62 +323,106 @@ __global__ void __launch_bounds__(32 * split_reduction_most_warps(kRowTiles, kCo
   constexpr int kRows = kRowTiles * kTileRows;
   constexpr int kColumns = kColumnTiles * kTileColumns;
   constexpr int kOutputs = kRows * kColumns;
-  constexpr int kSteps = split_reduction_unroll(kRowTiles, kColumnTiles, Math::kSlots);
-  extern __shared__ float sums[];  // [warps][tiles][lanes][4], then the bias of each row
+  constexpr int kSteps = split_reduction_unroll(kStaged, kRowTiles, kColumnTiles, Math::kWidth);
+  // The bias of each row, then the staged inputs, then [warps][tiles][lanes][4] sums in their
+  // place.
+  extern __shared__ float row_bias[];
+  float* sums = row_bias + kRows;
 
   const int warps = blockDim.x / 32;
   const int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);
   const int lane = threadIdx.x % 32;
+  const Block block = decode_block<kRows, kColumns>(p);
 
-  int64_t index = p.column_blocks.quotient(blockIdx.x);
-  const int first_column =
-      static_cast<int>(blockIdx.x - index * p.column_blocks.divisor()) * kColumns;
-  const int64_t sample_group = p.phases.quotient(index);
-  const int phase = static_cast<int>(index - sample_group * p.phases.divisor());
-  const int group = static_cast<int>(p.groups.remainder(sample_group));
-  const int first_row = blockIdx.y * kRows;
-
-  float bias = 0.0f;
-  if (epilogue.bias != nullptr && threadIdx.x < kRows && first_row + threadIdx.x < p.outputs) {
-    bias = epilogue.bias[group * p.outputs + first_row + threadIdx.x];
-  }
-
-  x += sample_group * p.inputs * p.in_length;
-  const Phase taps = p.phase[phase];
-  int position[kColumnTiles];
-#pragma unroll
-  for (int n = 0; n < kColumnTiles; ++n) {
-    // Columns beyond the last repeat it and are not stored.
-    const int column = min(first_column + n * kTileColumns + lane / 4, p.columns - 1);
-    position[n] = column * p.in_stride + taps.offset;
-  }
   const uint4* fragments[kRowTiles];
 #pragma unroll
   for (int m = 0; m < kRowTiles; ++m) {
     const int tile = min(static_cast<int>(blockIdx.y) * kRowTiles + m, p.row_tiles - 1);
     fragments[m] =
-        weights + ((group * p.phases.divisor() + phase) * p.row_tiles + tile) * p.steps * 32 + lane;
+        weights +
+        ((block.group * p.phases.divisor() + block.phase) * p.row_tiles + tile) * p.steps * 32 +
+        lane;
   }
-
-  const int end = static_cast<int>(int64_t{p.steps} * (blockIdx.z + 1) / gridDim.z);
-  int first = static_cast<int>(int64_t{p.steps} * blockIdx.z / gridDim.z) + warp;
-  float sum[kRowTiles][kColumnTiles][4] = {};
-  for (; first < end; first += warps * kSteps) {
-    uint4 a[kSteps][kRowTiles];
-    T b[kSteps][kColumnTiles][Math::kSlots];
+  int first = block.first_step + warp;
+  uint4 a[kSteps][kRowTiles];
+  const auto load_weights = [&] {
 #pragma unroll
     for (int u = 0; u < kSteps; ++u) {
       const int step = first + u * warps;
-      if (step < end) {
+      if (step >= block.end_step) break;
 #pragma unroll
-        for (int m = 0; m < kRowTiles; ++m) a[u][m] = __ldg(fragments[m] + int64_t{step} * 32);
-        load_inputs<kZeroPadding>(p, x, taps.count, position, step * 4 * Math::kSlots + lane % 4,
-                                  b[u]);
-      }
+      for (int m = 0; m < kRowTiles; ++m) a[u][m] = __ldg(fragments[m] + int64_t{step} * 32);
     }
+  };
+  load_weights();
+
+  float bias = 0.0f;
+  const int bias_row = block.first_row + static_cast<int>(threadIdx.x);
+  if (epilogue.bias != nullptr && threadIdx.x < kRows && bias_row < p.outputs) {
+    bias = epilogue.bias[block.group * p.outputs + bias_row];
+  }
+  x += block.sample_group * p.inputs * p.in_length;
+  const Phase taps = p.phase[block.phase];
+
+  float sum[kRowTiles][kColumnTiles][4] = {};
+  if constexpr (kStaged) {
+    uint32_t* stage = reinterpret_cast<uint32_t*>(sums);
+    const int first_row = p.row_of(block.first_step * kSplitReductionDepth);
+    stage_inputs<Math>(p, x, first_row, block.first_column * p.in_stride + taps.offset, stage);
+    __syncthreads();
+    const uint32_t* source = stage + lane / 4 * p.in_stride;
+    for (;;) {
 #pragma unroll
-    for (int u = 0; u < kSteps; ++u) {
-      if (first + u * warps < end) Math::multiply(a[u], b[u], sum);
+      for (int u = 0; u < kSteps; ++u) {
+        const int step = first + u * warps;
+        if (step >= block.end_step) break;
+        uint32_t b[kColumnTiles][2];
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          const int word = step * kSplitReductionDepth + 4 * j + lane % 4;
+          const int row = p.row_of(word);
+          const int tap = word - row * p.taps;
+          const uint32_t* from = source + ((row - first_row) * p.stage_stride + tap * p.shift);
+#pragma unroll
+          for (int n = 0; n < kColumnTiles; ++n) b[n][j] = from[n * kTileColumns * p.in_stride];
+        }
+        Math::multiply(a[u], b, sum);
+      }
+      first += warps * kSteps;
+      if (first >= block.end_step) break;
+      load_weights();
+    }
+    __syncthreads();  // the sums lie where the inputs did
+  } else {
+    int position[kColumnTiles];
+#pragma unroll
+    for (int n = 0; n < kColumnTiles; ++n) {
+      // Columns beyond the last repeat it and are not stored.
+      const int column = min(block.first_column + n * kTileColumns + lane / 4, p.columns - 1);
+      position[n] = column * p.in_stride + taps.offset;
+    }
+    for (;;) {
+      T b[kSteps][kColumnTiles][2][Math::kWidth];
+#pragma unroll
+      for (int u = 0; u < kSteps; ++u) {
+        const int step = first + u * warps;
+        if (step >= block.end_step) break;
+        load_inputs(p, x, taps.count, position, step * kSplitReductionDepth + lane % 4, b[u]);
+      }
+#pragma unroll
+      for (int u = 0; u < kSteps; ++u) {
+        if (first + u * warps >= block.end_step) break;
+        uint32_t words[kColumnTiles][2];
+#pragma unroll
+        for (int n = 0; n < kColumnTiles; ++n) {
+          words[n][0] = Math::word(b[u][n][0]);
+          words[n][1] = Math::word(b[u][n][1]);
+        }
+        Math::multiply(a[u], words, sum);
+      }
+      first += warps * kSteps;
+      if (first >= block.end_step) break;
+      load_weights();
     }
   }
 
@@ -317,21 +435,21 @@ __global__ void __launch_bounds__(32 * split_reduction_most_warps(kRowTiles, kCo
           make_float4(sum[m][n][0], sum[m][n][1], sum[m][n][2], sum[m][n][3]);
     }
   }
-  float* row_bias = sums + warps * kOutputs;
   if (threadIdx.x < kRows) row_bias[threadIdx.x] = bias;
   __syncthreads();
 
-  const int64_t first_channel = sample_group * p.outputs;
+  const int64_t first_channel = block.sample_group * p.outputs + block.first_row;
   for (int i = threadIdx.x; i < kOutputs; i += blockDim.x) {
     // Value i % 4 of a lane: row lane / 4, or 8 below it, and column 2 (lane % 4), or the next.
     const int tile = i / kTileOutputs;
     const int row = tile / kColumnTiles * kTileRows + i % kTileOutputs / 16 + i / 2 % 2 * 8;
     const int column = tile % kColumnTiles * kTileColumns + i / 4 % 4 * 2 + i % 2;
-    const int output = (first_column + column) * static_cast<int>(p.phases.divisor()) + phase;
-    if (first_row + row >= p.outputs || output >= p.out_length) continue;
+    const int output =
+        (block.first_column + column) * static_cast<int>(p.phases.divisor()) + block.phase;
+    if (block.first_row + row >= p.outputs || output >= p.out_length) continue;
     float value = sums[i];
     for (int w = 1; w < warps; ++w) value += sums[w * kOutputs + i];
-    const int64_t at = (first_channel + first_row + row) * p.out_length + output;
+    const int64_t at = (first_channel + row) * p.out_length + output;
     if (gridDim.z > 1) {
       partials[blockIdx.z * partial_count + at] = value;
     } else {
@@ -363,7 +481,7 @@ Border border_of(PaddingMode mode, int length) {
     case PaddingMode::kCircular:
       return {length, 1, -length, 1};
     default:
-      return {};
+      return {-1, 0, -1, 0};
   }
 }
 
@@ -372,7 +490,7 @@ Sizes make_sizes(const Conv1dProblem& problem, const SplitReductionCut& cut) {
   const int64_t taps = most_taps(t.taps);
   const int64_t columns = t.taps.outputs(0, t.out_length);
   const int64_t block_columns = int64_t{kTileColumns} * cut.column_tiles;
-  const int64_t depth = split_reduction_depth(problem.dtype);
+  const SplitReductionStage stage = split_reduction_stage(problem, cut);
   Sizes sizes{static_cast<int>(t.in_length),
               static_cast<int>(t.out_length),
               static_cast<int>(t.group_inputs),
@@ -381,10 +499,12 @@ Sizes make_sizes(const Conv1dProblem& problem, const SplitReductionCut& cut) {
               tap_multiplier(taps),
               0,
               static_cast<int>(t.taps.in_stride()),
-              static_cast<int>(t.group_inputs * taps),
-              static_cast<int>((t.group_inputs * taps + depth - 1) / depth),
+              static_cast<int>(split_reduction_steps(problem)),
               static_cast<int>(columns),
               static_cast<int>((t.group_outputs + kTileRows - 1) / kTileRows),
+              static_cast<int>(stage.rows),
+              static_cast<int>(stage.span),
+              static_cast<int>(stage.stride),
               FastDivide((columns + block_columns - 1) / block_columns),
               FastDivide(t.taps.phases()),
               FastDivide(t.groups),
@@ -397,7 +517,7 @@ Sizes make_sizes(const Conv1dProblem& problem, const SplitReductionCut& cut) {
   return sizes;
 }
 
-template <typename Math, int kRowTiles, int kColumnTiles, bool kZeroPadding>
+template <typename Math, bool kStaged, int kRowTiles, int kColumnTiles>
 void launch_tiles(const Conv1dProblem& problem, const SplitReductionCut& cut,
                   const SplitReductionOperands& o, CudaStream stream) {
   using T = typename Math::Element;
@@ -410,11 +530,9 @@ void launch_tiles(const Conv1dProblem& problem, const SplitReductionCut& cut,
   config.grid_y = (sizes.row_tiles + kRowTiles - 1) / kRowTiles;
   config.grid_z = cut.splits;
   config.block = 32 * cut.warps;
-  config.shared_bytes =
-      (int64_t{cut.warps} * kRowTiles * kColumnTiles * kTileOutputs + kRowTiles * kTileRows) *
-      static_cast<int64_t>(sizeof(float));
+  config.shared_bytes = split_reduction_shared_bytes(problem, cut);
   config.stream = stream;
-  launch(split_reduction_kernel<Math, kRowTiles, kColumnTiles, kZeroPadding>, config, sizes,
+  launch(split_reduction_kernel<Math, kStaged, kRowTiles, kColumnTiles>, config, sizes,
          static_cast<const T*>(o.input), static_cast<const uint4*>(o.weights), epilogue, o.partials,
          count, static_cast<T*>(o.output));
   if (cut.splits == 1) return;
@@ -424,27 +542,27 @@ void launch_tiles(const Conv1dProblem& problem, const SplitReductionCut& cut,
          FastDivide(problem.out_channels), epilogue, static_cast<T*>(o.output));
 }
 
-template <typename Math, int kRowTiles, int kColumnTiles>
-void launch_padding(const Conv1dProblem& problem, const SplitReductionCut& cut,
-                    const SplitReductionOperands& operands, CudaStream stream) {
-  if (problem.padding_mode == PaddingMode::kZeros) {
-    launch_tiles<Math, kRowTiles, kColumnTiles, true>(problem, cut, operands, stream);
-  } else {
-    launch_tiles<Math, kRowTiles, kColumnTiles, false>(problem, cut, operands, stream);
-  }
-}
-
 template <typename Math>
 void launch_math(const Conv1dProblem& problem, const SplitReductionCut& cut,
                  const SplitReductionOperands& operands, CudaStream stream) {
-  if (cut.row_tiles == 2) return launch_padding<Math, 2, 4>(problem, cut, operands, stream);
-  switch (cut.column_tiles) {
-    case 1:
-      return launch_padding<Math, 1, 1>(problem, cut, operands, stream);
-    case 2:
-      return launch_padding<Math, 1, 2>(problem, cut, operands, stream);
+  const auto launch_as = [&](auto tiles) { tiles(problem, cut, operands, stream); };
+  switch (cut.staged * 100 + cut.row_tiles * 10 + cut.column_tiles) {
+    case 11:
+      return launch_as(launch_tiles<Math, false, 1, 1>);
+    case 12:
+      return launch_as(launch_tiles<Math, false, 1, 2>);
+    case 14:
+      return launch_as(launch_tiles<Math, false, 1, 4>);
+    case 24:
+      return launch_as(launch_tiles<Math, false, 2, 4>);
+    case 44:
+      return launch_as(launch_tiles<Math, false, 4, 4>);
+    case 112:
+      return launch_as(launch_tiles<Math, true, 1, 2>);
+    case 114:
+      return launch_as(launch_tiles<Math, true, 1, 4>);
     default:
-      return launch_padding<Math, 1, 4>(problem, cut, operands, stream);
+      return launch_as(launch_tiles<Math, true, 2, 4>);
   }
 }
 

@@ -12,6 +12,7 @@ namespace engine::cuda {
 
 /// How a problem is cut into blocks.
 struct SplitReductionCut {
+  bool staged = false;   ///< inputs pass through shared memory; else straight to registers
   int row_tiles = 1;     ///< of 16 output channels, in a block
   int column_tiles = 1;  ///< of 8 output positions, in a block
   int warps = 1;         ///< of a block: each sums a part of the reduction
@@ -21,23 +22,47 @@ struct SplitReductionCut {
 /// The most phases of a transposed convolution.
 inline constexpr int kSplitReductionPhases = 32;
 
+/// Words of 4 bytes, each of one f32 value or of two 16-bit values of neighbouring channels, that
+/// one matrix instruction sums.
+inline constexpr int kSplitReductionDepth = 8;
+
 /// Warps that a block of these tiles may have.
-constexpr int split_reduction_most_warps(int row_tiles, int column_tiles) {
-  return row_tiles * column_tiles >= 8 ? 8 : 16;
+constexpr int split_reduction_most_warps(bool staged, int row_tiles, int column_tiles) {
+  return row_tiles * column_tiles >= (staged ? 16 : 8) ? 8 : 16;
 }
 
-/// Steps of the reduction whose operands a warp holds at once: as many as 64 registers take,
-/// a step of a row tile taking 4, one of a column tile `slots`.
-constexpr int split_reduction_unroll(int row_tiles, int column_tiles, int slots) {
-  const int steps = 64 / (4 * row_tiles + slots * column_tiles);
-  return steps < 8 ? steps : 8;
+/// Steps of the reduction whose operands a warp holds at once, as far as registers reach: a step of
+/// a row tile takes 4, one of a column tile 2 for each value of a word, or none where staged.
+constexpr int split_reduction_unroll(bool staged, int row_tiles, int column_tiles, int width) {
+  if (row_tiles * column_tiles >= 16) return 3;
+  const int steps = staged ? 12 / (row_tiles + column_tiles / 4)
+                           : 64 / (4 * row_tiles + 2 * width * column_tiles);
+  const int most = staged ? 6 : 8;
+  return steps < most ? steps : most;
 }
+
+/// Rows and row stride, in words, of the inputs that a block keeps in shared memory.
+struct SplitReductionStage {
+  int64_t rows;
+  int64_t span;    ///< of a row, in use
+  int64_t stride;  ///< from row to row
+
+  int64_t bytes() const { return rows * stride * 4; }
+};
+SplitReductionStage split_reduction_stage(const Conv1dProblem& problem,
+                                          const SplitReductionCut& cut);
+
+/// Shared memory of a block.
+int64_t split_reduction_shared_bytes(const Conv1dProblem& problem, const SplitReductionCut& cut);
+
+/// Whether the kernel runs that cut.
+bool split_reduction_allows(const Conv1dProblem& problem, const SplitReductionCut& cut);
+
+/// Steps of the reduction of one output.
+int64_t split_reduction_steps(const Conv1dProblem& problem);
 
 /// The taps of the phase that has the most.
 int64_t most_taps(const TapRule& rule);
-
-/// Terms of the reduction that one matrix instruction sums: 8, or 16 of a 16-bit type.
-int64_t split_reduction_depth(DType dtype);
 
 /// The weights as fragments of the matrix instruction: [groups, phases, tiles of 16 output
 /// channels, steps of the reduction, 32 lanes, 16 bytes]. f32 weights are rounded to TF32 where

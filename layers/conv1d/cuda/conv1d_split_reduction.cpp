@@ -19,6 +19,7 @@ constexpr int64_t kMostShared = 160 * 1024;          // bytes; the A100 has 163 
 constexpr int64_t kMostBlocks = int64_t{1} << 30;
 
 constexpr int kMostSplits = 64;
+constexpr int64_t kProcessors = 132;
 
 constexpr SplitReductionCut kTiles[] = {{false, 1, 1}, {false, 1, 2}, {false, 1, 4}, {false, 2, 4},
                                         {false, 4, 4}, {true, 1, 2},  {true, 1, 4},  {true, 2, 4}};
@@ -62,6 +63,30 @@ float round_to_tf32(float value) {
   if (!std::isfinite(value)) return value;
   return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x1000u) & ~0x1fffu);
 }
+
+// Microseconds on an H200, fitted to all cuts of some 30 problems in every precision. What warps
+// wait for once, in each wave of blocks and in each round of loads; and what the busiest processor
+// executes for every step, warp and tile of its blocks.
+struct Cost {
+  double start;         // of a launch with one round of loads
+  double warp;          // more of it for each warp of a block
+  double wave;          // of blocks after the first
+  double round;         // of loads of a warp
+  double waited_input;  // a value of a column tile, of one warp
+  double output;        // of a tile, shared by the warps
+  double weights;       // of a row tile in a step
+  double product;       // of two tiles in a step
+  double input;         // a value of a column tile in a step
+  double sum;           // of a tile and warp, in shared memory
+  double staged_input;  // a value, on its way to shared memory
+  double second_kernel;
+  double split;    // more of it for each split
+  double partial;  // a partial sum, written and read
+};
+constexpr Cost kDirectCost = {2.09,    0.0106, 1.08,  0.23, 0.0075, 0.464, 0.00375,
+                              0.00178, 0.0028, 0.003, 0.0,  1.45,   0.024, 2.1e-6};
+constexpr Cost kStagedCost = {2.7,    0.0, 0.43,   0.35,   0.0,  0.15,  0.0029,
+                              0.0024, 0.0, 0.0062, 4.5e-5, 1.34, 0.033, 5.3e-6};
 
 double seconds(const Conv1dProblem& p) {
   return split_reduction_seconds(p, split_reduction_cut(p));
@@ -172,34 +197,41 @@ Tensor pack_split_reduction_weights(
   return packed.to(problem.dtype);
 }
 
-// An H200, as measured for all cuts of some 30 problems that suit this kernel, in every precision:
-// the time that everything takes once, what a round of loads waits, and what the busiest processor
-// executes.
 double split_reduction_seconds(const Conv1dProblem& p, const SplitReductionCut& cut) {
-  constexpr int64_t kProcessors = 132;
-  constexpr double kMicrosecond = 1e-6;
   const Product product = product_of(p);
   const int64_t width = word_width(p);
   const int64_t tiles = cut.row_tiles * cut.column_tiles;
-  const int64_t blocks = product.count * divide_up(product.rows, cut.row_tiles) *
-                         divide_up(product.columns, kTileColumns * cut.column_tiles) * cut.splits;
   const int64_t steps = divide_up(product.steps, cut.splits);
   const int64_t warp_steps = divide_up(steps, cut.warps);
-  const int64_t rounds = divide_up(
-      warp_steps, split_reduction_unroll(cut.staged, cut.row_tiles, cut.column_tiles, width));
+  const int64_t unroll =
+      split_reduction_unroll(cut.staged, cut.row_tiles, cut.column_tiles, static_cast<int>(width));
+  const int64_t blocks = product.count * divide_up(product.rows, cut.row_tiles) *
+                         divide_up(product.columns, kTileColumns * cut.column_tiles) * cut.splits;
+  const int64_t blocks_of_one = divide_up(blocks, kProcessors);
   const int64_t resident = std::max<int64_t>(1, (tiles < 16 ? 16 : 8) / cut.warps);
-  const auto busiest = static_cast<double>(divide_up(blocks, kProcessors));
-  const auto waves = static_cast<double>(divide_up(divide_up(blocks, kProcessors), resident));
+  const auto waves = static_cast<double>(divide_up(blocks_of_one, resident));
   const double products = p.precision == Precision::kFp32 ? 3.0 : 1.0;
-  const double per_step =
-      0.0043 * cut.row_tiles + 0.002 * products * tiles + 0.0026 * width * cut.column_tiles;
-  double time = 1.87 + 0.43 * waves * rounds + 0.9 * (waves - 1.0) +
-                busiest * (static_cast<double>(steps) * per_step + 0.0088 * cut.warps * tiles);
-  if (cut.staged) time += 0.7;
-  if (cut.splits > 1)
-    time += 1.2 + 0.04 * cut.splits +
-            0.57e-6 * 4 * cut.splits * static_cast<double>(p.batch * p.out_channels * p.out_length);
-  return time * kMicrosecond;
+
+  const Cost& cost = cut.staged ? kStagedCost : kDirectCost;
+  const double of_wave =
+      cost.round * divide_up(warp_steps, unroll) +
+      cost.waited_input * static_cast<double>(warp_steps * cut.column_tiles * width) +
+      cost.output * static_cast<double>(tiles) / cut.warps;
+  double of_block =
+      static_cast<double>(steps) * (cost.weights * cut.row_tiles + cost.product * products * tiles +
+                                    cost.input * static_cast<double>(cut.column_tiles * width)) +
+      cost.sum * static_cast<double>(cut.warps * tiles);
+  if (cut.staged) {
+    const SplitReductionStage stage = split_reduction_stage(p, cut);
+    of_block += cost.staged_input * static_cast<double>(stage.rows * stage.span * width);
+  }
+  double time = cost.start + cost.warp * cut.warps + cost.wave * (waves - 1.0) + waves * of_wave +
+                static_cast<double>(blocks_of_one) * of_block;
+  if (cut.splits > 1) {
+    const auto partials = static_cast<double>(p.batch * p.out_channels * p.out_length * cut.splits);
+    time += cost.second_kernel + cost.split * cut.splits + cost.partial * partials;
+  }
+  return time * 1e-6;
 }
 
 SplitReductionCut split_reduction_cut(const Conv1dProblem& p) {

@@ -60,14 +60,17 @@ struct Sizes {
   int outputs;  // M
   int taps;     // T
   uint32_t tap_multiplier;
-  int shift;      // input positions from one tap to the next
-  int in_stride;  // input positions from one column to the next
-  int steps;      // of the reduction
-  int columns;    // outputs of phase 0, which has the most
-  int row_tiles;  // of a group
+  int shift;        // input positions from one tap to the next
+  int in_stride;    // input positions from one column to the next
+  int steps;        // of the reduction
+  int columns;      // outputs of phase 0, which has the most
+  int row_tiles;    // of a group
+  int split_steps;  // of a block
   int stage_rows;
   int stage_span;
   int stage_stride;
+  int stage_lines;            // rows that the threads of a block fill at a time
+  uint32_t stage_multiplier;  // a thread / stage_span is the high word of the product
   FastDivide column_blocks;
   FastDivide phases;
   FastDivide groups;
@@ -245,8 +248,8 @@ __device__ __forceinline__ Block decode_block(const Sizes& p) {
   block.phase = static_cast<int>(index - block.sample_group * p.phases.divisor());
   block.group = static_cast<int>(p.groups.remainder(block.sample_group));
   block.first_row = blockIdx.y * kRows;
-  block.first_step = static_cast<int>(int64_t{p.steps} * blockIdx.z / gridDim.z);
-  block.end_step = static_cast<int>(int64_t{p.steps} * (blockIdx.z + 1) / gridDim.z);
+  block.first_step = blockIdx.z * p.split_steps;
+  block.end_step = min(block.first_step + p.split_steps, p.steps);
   return block;
 }
 
@@ -284,8 +287,8 @@ __device__ __forceinline__ void stage_inputs(const Sizes& p, const typename Math
                                              int first, int position, uint32_t* stage) {
   using T = typename Math::Element;
   constexpr int kBatch = 16 / Math::kWidth;  // words that a thread has in flight
-  const int lines = blockDim.x / p.stage_span;
-  const int line = threadIdx.x / p.stage_span;
+  const int lines = p.stage_lines;
+  const int line = static_cast<int>(__umulhi(threadIdx.x, p.stage_multiplier));
   const int column = threadIdx.x - line * p.stage_span;
   if (line >= lines) return;
   int at = position + column;
@@ -502,9 +505,12 @@ Sizes make_sizes(const Conv1dProblem& problem, const SplitReductionCut& cut) {
               static_cast<int>(split_reduction_steps(problem)),
               static_cast<int>(columns),
               static_cast<int>((t.group_outputs + kTileRows - 1) / kTileRows),
+              static_cast<int>((split_reduction_steps(problem) + cut.splits - 1) / cut.splits),
               static_cast<int>(stage.rows),
               static_cast<int>(stage.span),
               static_cast<int>(stage.stride),
+              static_cast<int>(32 * cut.warps / stage.span),
+              static_cast<uint32_t>((int64_t{1} << 32) / stage.span + 1),
               FastDivide((columns + block_columns - 1) / block_columns),
               FastDivide(t.taps.phases()),
               FastDivide(t.groups),

@@ -35,7 +35,7 @@ constexpr int split_reduction_most_warps(bool staged, int row_tiles, int column_
 /// a row tile takes 4, one of a column tile 2 for each value of a word, or none where staged.
 constexpr int split_reduction_unroll(bool staged, int row_tiles, int column_tiles, int width) {
   if (row_tiles * column_tiles >= 16) return 3;
-  const int steps = staged ? 12 / (row_tiles + column_tiles / 4)
+  const int steps = staged ? 10 / (row_tiles + column_tiles / 4)
                            : 64 / (4 * row_tiles + 2 * width * column_tiles);
   const int most = staged ? 6 : 8;
   return steps < most ? steps : most;

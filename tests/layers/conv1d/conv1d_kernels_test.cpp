@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "engine/cuda/runtime.h"
 #include "engine/error.h"
 #include "engine/plan/weight_cache.h"
 #include "layers/conv1d/conv1d.h"
@@ -90,6 +91,19 @@ TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
                  5});
 }
 
+TEST_CASE("every Conv1d kernel on long reductions for few outputs") {
+  check_kernels({"Conv1d", "{out_channels: 10, kernel_size: 1}", {{{1, 2049, 1}}}, 5});
+  check_kernels({"Conv1d", "{out_channels: 3, kernel_size: 7, padding: 3}", {{{1, 513, 40}}}, 6});
+  check_kernels({"Conv1d",
+                 "{out_channels: 20, kernel_size: 5, padding: 4, dilation: 2, padding_mode: "
+                 "reflect}",
+                 {{{1, 700, 9}}},
+                 7});
+  check_kernels(
+      {"Conv1d", "{out_channels: 200, kernel_size: 3, stride: 2, groups: 2}", {{{1, 66, 601}}}, 8});
+  check_kernels({"Conv1d", "{out_channels: 130, kernel_size: 3}", {{{3, 33, 701}}}, 9});
+}
+
 TEST_CASE("Conv1d kernels have names of their own") {
   std::vector<std::string> names;
   for (const Conv1dKernel& kernel : conv1d_kernels()) {
@@ -120,6 +134,16 @@ TEST_CASE("the CPU's choice for transposed problems") {
   };
   for (const int64_t channels : {1, 2}) CHECK(choice(channels) == "conv1d_tiled_rows_cpu");
   for (const int64_t channels : {3, 4, 32}) CHECK(choice(channels) == "conv1d_tiled_cpu");
+TEST_CASE("the GPU's choice among Conv1d kernels for few outputs") {
+  if constexpr (!kWithCuda) return;
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+    for (const auto& [channels, length] : {std::pair{16, 64}, {64, 480}, {256, 100}, {512, 64}}) {
+      CHECK(chosen(fmt::format("{{out_channels: {}, kernel_size: 3, padding: 1}}", channels),
+                   {1, channels, length}, Device::Type::kCuda,
+                   precision) == "conv1d_split_reduction_sm80");
+    }
+  }
 }
 
 TEST_CASE("the choice among Conv1d kernels depends on the problem alone and gives its reason") {

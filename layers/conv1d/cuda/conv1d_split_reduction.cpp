@@ -21,8 +21,13 @@ constexpr int64_t kMostBlocks = int64_t{1} << 30;
 constexpr int kMostSplits = 64;
 constexpr int64_t kProcessors = 132;
 
-constexpr SplitReductionCut kTiles[] = {{false, 1, 1}, {false, 1, 2}, {false, 1, 4}, {false, 2, 4},
-                                        {false, 4, 4}, {true, 1, 2},  {true, 1, 4},  {true, 2, 4}};
+using Inputs = SplitReductionInputs;
+
+constexpr SplitReductionCut kTiles[] = {
+    {Inputs::kSingle, 1, 1}, {Inputs::kSingle, 1, 2}, {Inputs::kSingle, 1, 4},
+    {Inputs::kSingle, 2, 4}, {Inputs::kSingle, 4, 4}, {Inputs::kPaired, 1, 2},
+    {Inputs::kPaired, 2, 4}, {Inputs::kPaired, 4, 4}, {Inputs::kPaired, 2, 8},
+    {Inputs::kStaged, 1, 2}, {Inputs::kStaged, 1, 4}, {Inputs::kStaged, 2, 4}};
 
 int64_t divide_up(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
@@ -144,7 +149,7 @@ SplitReductionStage split_reduction_stage(const Conv1dProblem& p, const SplitRed
 int64_t split_reduction_shared_bytes(const Conv1dProblem& p, const SplitReductionCut& cut) {
   const int64_t rows = kTileRows * cut.row_tiles;
   const int64_t sums = cut.warps * rows * kTileColumns * cut.column_tiles;
-  const int64_t staged = cut.staged ? split_reduction_stage(p, cut).bytes() : 0;
+  const int64_t staged = cut.inputs == Inputs::kStaged ? split_reduction_stage(p, cut).bytes() : 0;
   return rows * 4 + std::max(sums * 4, staged);
 }
 
@@ -154,7 +159,11 @@ bool split_reduction_allows(const Conv1dProblem& p, const SplitReductionCut& cut
       (cut.splits > split_reduction_steps(p) || outputs > kMostPartials / cut.splits)) {
     return false;
   }
-  if (!cut.staged) return p.padding_mode == PaddingMode::kZeros;
+  if (cut.inputs == Inputs::kSingle) return p.padding_mode == PaddingMode::kZeros;
+  if (cut.inputs == Inputs::kPaired) {
+    return p.kernel_size == 1 && p.stride == 1 && p.pad_left == 0 && p.in_length % 2 == 0 &&
+           p.in_length == p.out_length && !p.transposed;
+  }
   return !p.transposed && split_reduction_stage(p, cut).span <= kLanes * cut.warps &&
          split_reduction_shared_bytes(p, cut) <= kMostShared;
 }
@@ -204,7 +213,7 @@ double split_reduction_seconds(const Conv1dProblem& p, const SplitReductionCut& 
   const int64_t steps = divide_up(product.steps, cut.splits);
   const int64_t warp_steps = divide_up(steps, cut.warps);
   const int64_t unroll =
-      split_reduction_unroll(cut.staged, cut.row_tiles, cut.column_tiles, static_cast<int>(width));
+      split_reduction_unroll(cut.inputs, cut.row_tiles, cut.column_tiles, static_cast<int>(width));
   const int64_t blocks = product.count * divide_up(product.rows, cut.row_tiles) *
                          divide_up(product.columns, kTileColumns * cut.column_tiles) * cut.splits;
   const int64_t blocks_of_one = divide_up(blocks, kProcessors);
@@ -212,16 +221,18 @@ double split_reduction_seconds(const Conv1dProblem& p, const SplitReductionCut& 
   const auto waves = static_cast<double>(divide_up(blocks_of_one, resident));
   const double products = p.precision == Precision::kFp32 ? 3.0 : 1.0;
 
-  const Cost& cost = cut.staged ? kStagedCost : kDirectCost;
-  const double of_wave =
-      cost.round * divide_up(warp_steps, unroll) +
-      cost.waited_input * static_cast<double>(warp_steps * cut.column_tiles * width) +
-      cost.output * static_cast<double>(tiles) / cut.warps;
+  // A pair is loaded as fast as one.
+  const double loads =
+      static_cast<double>(cut.column_tiles * width) * (cut.inputs == Inputs::kPaired ? 0.5 : 1.0);
+  const Cost& cost = cut.inputs == Inputs::kStaged ? kStagedCost : kDirectCost;
+  const double of_wave = cost.round * divide_up(warp_steps, unroll) +
+                         cost.waited_input * loads * static_cast<double>(warp_steps) +
+                         cost.output * static_cast<double>(tiles) / cut.warps;
   double of_block =
-      static_cast<double>(steps) * (cost.weights * cut.row_tiles + cost.product * products * tiles +
-                                    cost.input * static_cast<double>(cut.column_tiles * width)) +
+      static_cast<double>(steps) *
+          (cost.weights * cut.row_tiles + cost.product * products * tiles + cost.input * loads) +
       cost.sum * static_cast<double>(cut.warps * tiles);
-  if (cut.staged) {
+  if (cut.inputs == Inputs::kStaged) {
     const SplitReductionStage stage = split_reduction_stage(p, cut);
     of_block += cost.staged_input * static_cast<double>(stage.rows * stage.span * width);
   }
@@ -239,15 +250,16 @@ SplitReductionCut split_reduction_cut(const Conv1dProblem& p) {
   SplitReductionCut best;
   double least = -1.0;
   for (const SplitReductionCut& tiles : kTiles) {
-    const int most = split_reduction_most_warps(tiles.staged, tiles.row_tiles, tiles.column_tiles);
+    const int most = split_reduction_most_warps(tiles.inputs, tiles.row_tiles, tiles.column_tiles);
     for (int splits = 1; splits <= kMostSplits; splits *= 2) {
       for (int warps = 4; warps <= most; warps *= 2) {
         SplitReductionCut cut = tiles;
         cut.splits = splits;
         // No warp without a step, but staging wants a thread for each position.
-        const int64_t useful = std::max(
-            divide_up(steps, splits),
-            cut.staged ? divide_up(split_reduction_stage(p, cut).span, kLanes) : int64_t{1});
+        const int64_t useful = std::max(divide_up(steps, splits),
+                                        cut.inputs == Inputs::kStaged
+                                            ? divide_up(split_reduction_stage(p, cut).span, kLanes)
+                                            : int64_t{1});
         cut.warps = static_cast<int>(std::min<int64_t>(warps, useful));
         if (!split_reduction_allows(p, cut)) continue;
         const double seconds = split_reduction_seconds(p, cut);

@@ -10,8 +10,8 @@
 //   take the steps of the reduction (8 words of one f32 or two 16-bit values) in turn.
 //   Weights lie in the order of the fragments: one 16-byte load for a lane, step and row tile.
 //   Inputs go straight to registers, a warp loading the operands of several steps before it uses
-//   the first, or through shared memory where a block uses each of them often.
-//   Either way they are loaded one by one, so that rows of every alignment cost the same.
+//   the first, one by one, so that rows of every alignment cost the same; in pairs where one tap
+//   and an even length put all pairs on their alignment; or through shared memory.
 // Shared memory: the staged inputs of all channels, then the partial sums of the warps. These are
 //   added in the order of the warps, so that results do not change from run to run.
 // Splits: where even so too few blocks would work on a long reduction, several blocks share it:
@@ -95,10 +95,17 @@ uint32_t tap_multiplier(int64_t taps) {
 // come in any order.
 struct Fp32Math {
   using Element = float;
+  using Pair = uint2;  // of neighbouring positions
   static constexpr int kWidth = 1;
 
   static __device__ __forceinline__ uint32_t word(const float (&value)[1]) {
     return __float_as_uint(value[0]);
+  }
+
+  static __device__ __forceinline__ void words(const uint2 (&pair)[1], uint32_t& first,
+                                               uint32_t& second) {
+    first = pair[0].x;
+    second = pair[0].y;
   }
 
   static __device__ __forceinline__ uint32_t round(float value) {
@@ -154,10 +161,17 @@ struct Fp32Math {
 
 struct Tf32Math {
   using Element = float;
+  using Pair = uint2;
   static constexpr int kWidth = 1;
 
   static __device__ __forceinline__ uint32_t word(const float (&value)[1]) {
     return Fp32Math::round(value[0]);
+  }
+
+  static __device__ __forceinline__ void words(const uint2 (&pair)[1], uint32_t& first,
+                                               uint32_t& second) {
+    first = Fp32Math::round(__uint_as_float(pair[0].x));
+    second = Fp32Math::round(__uint_as_float(pair[0].y));
   }
 
   template <int kRowTiles, int kColumnTiles>
@@ -178,12 +192,19 @@ struct Tf32Math {
 template <typename T>
 struct HalfMath {
   using Element = T;
+  using Pair = uint32_t;
   static constexpr int kWidth = 2;
 
   static __device__ __forceinline__ uint32_t word(const T (&value)[2]) {
     uint16_t halves[2];
     memcpy(halves, value, 4);
     return static_cast<uint32_t>(halves[1]) << 16 | halves[0];
+  }
+
+  static __device__ __forceinline__ void words(const uint32_t (&pair)[2], uint32_t& first,
+                                               uint32_t& second) {
+    first = __byte_perm(pair[0], pair[1], 0x5410);
+    second = __byte_perm(pair[0], pair[1], 0x7632);
   }
 
   template <int kRowTiles, int kColumnTiles>
@@ -226,6 +247,24 @@ __device__ __forceinline__ T load_if(bool wanted, const T* source) {
       : "=h"(bits)
       : "l"(source), "r"(static_cast<int>(wanted)));
   return __builtin_bit_cast(T, bits);
+}
+
+// *source, two elements at a multiple of their size, or zeros unless `wanted`.
+__device__ __forceinline__ uint2 load_pair_if(bool wanted, const float* source) {
+  uint2 pair;
+  asm("{ .reg .pred p; setp.ne.s32 p, %3, 0; mov.b32 %0, 0; mov.b32 %1, 0; "
+      "@p ld.global.v2.b32 {%0, %1}, [%2]; }"
+      : "=r"(pair.x), "=r"(pair.y)
+      : "l"(source), "r"(static_cast<int>(wanted)));
+  return pair;
+}
+template <typename T>
+__device__ __forceinline__ uint32_t load_pair_if(bool wanted, const T* source) {
+  uint32_t pair;
+  asm("{ .reg .pred p; setp.ne.s32 p, %2, 0; mov.b32 %0, 0; @p ld.global.b32 %0, [%1]; }"
+      : "=r"(pair)
+      : "l"(source), "r"(static_cast<int>(wanted)));
+  return pair;
 }
 
 // What of the problem a block computes.
@@ -280,6 +319,25 @@ __device__ __forceinline__ void load_inputs(const Sizes& p, const T* x, int taps
   }
 }
 
+// The same for one tap, by pairs: `position` is that of the first of two columns.
+template <int kWidth, typename T, typename Pair, int kPairs>
+__device__ __forceinline__ void load_pairs(const Sizes& p, const T* x,
+                                           const int (&position)[kPairs], int first_word,
+                                           Pair (&pairs)[kPairs][2][kWidth]) {
+#pragma unroll
+  for (int j = 0; j < 2; ++j) {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      const int channel = (first_word + 4 * j) * kWidth + i;
+      const T* row = x + channel * p.in_length;
+#pragma unroll
+      for (int n = 0; n < kPairs; ++n) {
+        pairs[n][j][i] = load_pair_if(channel < p.inputs, row + position[n]);
+      }
+    }
+  }
+}
+
 // Fills shared memory with the inputs of a block: rows of words from row `first` on, each with
 // p.stage_span positions from `position` on; zeros beyond the channels and the ends of the input.
 template <typename Math>
@@ -317,16 +375,161 @@ __device__ __forceinline__ void stage_inputs(const Sizes& p, const typename Math
   }
 }
 
-template <typename Math, bool kStaged, int kRowTiles, int kColumnTiles>
-__global__ void __launch_bounds__(32 * split_reduction_most_warps(kStaged, kRowTiles, kColumnTiles))
+// The weights of a block's rows, as a lane holds them for the next steps of its warp.
+template <int kSteps, int kRowTiles>
+struct Weights {
+  const uint4* tiles[kRowTiles];
+  uint4 held[kSteps][kRowTiles];
+
+  __device__ __forceinline__ Weights(const Sizes& p, const Block& block, const uint4* weights) {
+    const int64_t first = (block.group * p.phases.divisor() + block.phase) * p.row_tiles;
+#pragma unroll
+    for (int m = 0; m < kRowTiles; ++m) {
+      const int tile = min(static_cast<int>(blockIdx.y) * kRowTiles + m, p.row_tiles - 1);
+      tiles[m] = weights + (first + tile) * p.steps * 32 + threadIdx.x % 32;
+    }
+  }
+
+  // Steps first, first + warps, ... below `end`.
+  __device__ __forceinline__ void load(int first, int warps, int end) {
+#pragma unroll
+    for (int u = 0; u < kSteps; ++u) {
+      const int step = first + u * warps;
+      if (step >= end) break;
+#pragma unroll
+      for (int m = 0; m < kRowTiles; ++m) held[u][m] = __ldg(tiles[m] + int64_t{step} * 32);
+    }
+  }
+};
+
+// Adds the products of a warp's steps, which are `first`, first + warps, ..., with inputs that are
+// loaded one by one. `weights` holds the first of them already.
+template <typename Math, int kSteps, int kRowTiles, int kColumnTiles>
+__device__ __forceinline__ void add_single(const Sizes& p, const Block& block,
+                                           const typename Math::Element* x, int first, int warps,
+                                           Weights<kSteps, kRowTiles>& weights,
+                                           float (&sum)[kRowTiles][kColumnTiles][4]) {
+  const int lane = threadIdx.x % 32;
+  const Phase taps = p.phase[block.phase];
+  int position[kColumnTiles];
+#pragma unroll
+  for (int n = 0; n < kColumnTiles; ++n) {
+    // Columns beyond the last repeat it and are not stored.
+    const int column = min(block.first_column + n * kTileColumns + lane / 4, p.columns - 1);
+    position[n] = column * p.in_stride + taps.offset;
+  }
+  for (;;) {
+    typename Math::Element b[kSteps][kColumnTiles][2][Math::kWidth];
+#pragma unroll
+    for (int u = 0; u < kSteps; ++u) {
+      const int step = first + u * warps;
+      if (step >= block.end_step) break;
+      load_inputs(p, x, taps.count, position, step * kSplitReductionDepth + lane % 4, b[u]);
+    }
+#pragma unroll
+    for (int u = 0; u < kSteps; ++u) {
+      if (first + u * warps >= block.end_step) break;
+      uint32_t words[kColumnTiles][2];
+#pragma unroll
+      for (int n = 0; n < kColumnTiles; ++n) {
+        words[n][0] = Math::word(b[u][n][0]);
+        words[n][1] = Math::word(b[u][n][1]);
+      }
+      Math::multiply(weights.held[u], words, sum);
+    }
+    first += warps * kSteps;
+    if (first >= block.end_step) return;
+    weights.load(first, warps, block.end_step);
+  }
+}
+
+// The same with inputs that are loaded by pairs: columns 2 g and 2 g + 1 of 16 are column g of two
+// neighbouring tiles.
+template <typename Math, int kSteps, int kRowTiles, int kColumnTiles>
+__device__ __forceinline__ void add_paired(const Sizes& p, const Block& block,
+                                           const typename Math::Element* x, int first, int warps,
+                                           Weights<kSteps, kRowTiles>& weights,
+                                           float (&sum)[kRowTiles][kColumnTiles][4]) {
+  constexpr int kPairs = kColumnTiles / 2;
+  const int lane = threadIdx.x % 32;
+  int position[kPairs];
+#pragma unroll
+  for (int n = 0; n < kPairs; ++n) {
+    // Columns beyond the last repeat the last pair and are not stored.
+    position[n] = min(block.first_column + 2 * (n * kTileColumns + lane / 4), p.columns - 2);
+  }
+  for (;;) {
+    typename Math::Pair b[kSteps][kPairs][2][Math::kWidth];
+#pragma unroll
+    for (int u = 0; u < kSteps; ++u) {
+      const int step = first + u * warps;
+      if (step >= block.end_step) break;
+      load_pairs(p, x, position, step * kSplitReductionDepth + lane % 4, b[u]);
+    }
+#pragma unroll
+    for (int u = 0; u < kSteps; ++u) {
+      if (first + u * warps >= block.end_step) break;
+      uint32_t words[kColumnTiles][2];
+#pragma unroll
+      for (int n = 0; n < kPairs; ++n) {
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          Math::words(b[u][n][j], words[2 * n][j], words[2 * n + 1][j]);
+        }
+      }
+      Math::multiply(weights.held[u], words, sum);
+    }
+    first += warps * kSteps;
+    if (first >= block.end_step) return;
+    weights.load(first, warps, block.end_step);
+  }
+}
+
+// The same with inputs that pass through shared memory.
+template <typename Math, int kSteps, int kRowTiles, int kColumnTiles>
+__device__ __forceinline__ void add_staged(const Sizes& p, const Block& block,
+                                           const typename Math::Element* x, int first, int warps,
+                                           uint32_t* stage, Weights<kSteps, kRowTiles>& weights,
+                                           float (&sum)[kRowTiles][kColumnTiles][4]) {
+  const int lane = threadIdx.x % 32;
+  const int first_row = p.row_of(block.first_step * kSplitReductionDepth);
+  stage_inputs<Math>(p, x, first_row, block.first_column * p.in_stride + p.phase[0].offset, stage);
+  __syncthreads();
+  const uint32_t* source = stage + lane / 4 * p.in_stride;
+  for (;;) {
+#pragma unroll
+    for (int u = 0; u < kSteps; ++u) {
+      const int step = first + u * warps;
+      if (step >= block.end_step) break;
+      uint32_t b[kColumnTiles][2];
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const int word = step * kSplitReductionDepth + 4 * j + lane % 4;
+        const int row = p.row_of(word);
+        const int tap = word - row * p.taps;
+        const uint32_t* from = source + ((row - first_row) * p.stage_stride + tap * p.shift);
+#pragma unroll
+        for (int n = 0; n < kColumnTiles; ++n) b[n][j] = from[n * kTileColumns * p.in_stride];
+      }
+      Math::multiply(weights.held[u], b, sum);
+    }
+    first += warps * kSteps;
+    if (first >= block.end_step) break;
+    weights.load(first, warps, block.end_step);
+  }
+  __syncthreads();  // the sums will lie where the inputs did
+}
+
+template <typename Math, SplitReductionInputs kInputs, int kRowTiles, int kColumnTiles>
+__global__ void __launch_bounds__(32 * split_reduction_most_warps(kInputs, kRowTiles, kColumnTiles))
     split_reduction_kernel(const Sizes p, const typename Math::Element* x, const uint4* weights,
                            const Epilogue epilogue, float* partials, int64_t partial_count,
                            typename Math::Element* y) {
   using T = typename Math::Element;
+  constexpr bool kPaired = kInputs == SplitReductionInputs::kPaired;
   constexpr int kRows = kRowTiles * kTileRows;
-  constexpr int kColumns = kColumnTiles * kTileColumns;
-  constexpr int kOutputs = kRows * kColumns;
-  constexpr int kSteps = split_reduction_unroll(kStaged, kRowTiles, kColumnTiles, Math::kWidth);
+  constexpr int kOutputs = kRows * kColumnTiles * kTileColumns;
+  constexpr int kSteps = split_reduction_unroll(kInputs, kRowTiles, kColumnTiles, Math::kWidth);
   // The bias of each row, then the staged inputs, then [warps][tiles][lanes][4] sums in their
   // place.
   extern __shared__ float row_bias[];
@@ -335,29 +538,10 @@ __global__ void __launch_bounds__(32 * split_reduction_most_warps(kStaged, kRowT
   const int warps = blockDim.x / 32;
   const int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);
   const int lane = threadIdx.x % 32;
-  const Block block = decode_block<kRows, kColumns>(p);
-
-  const uint4* fragments[kRowTiles];
-#pragma unroll
-  for (int m = 0; m < kRowTiles; ++m) {
-    const int tile = min(static_cast<int>(blockIdx.y) * kRowTiles + m, p.row_tiles - 1);
-    fragments[m] =
-        weights +
-        ((block.group * p.phases.divisor() + block.phase) * p.row_tiles + tile) * p.steps * 32 +
-        lane;
-  }
-  int first = block.first_step + warp;
-  uint4 a[kSteps][kRowTiles];
-  const auto load_weights = [&] {
-#pragma unroll
-    for (int u = 0; u < kSteps; ++u) {
-      const int step = first + u * warps;
-      if (step >= block.end_step) break;
-#pragma unroll
-      for (int m = 0; m < kRowTiles; ++m) a[u][m] = __ldg(fragments[m] + int64_t{step} * 32);
-    }
-  };
-  load_weights();
+  const Block block = decode_block<kRows, kColumnTiles * kTileColumns>(p);
+  const int first = block.first_step + warp;
+  Weights<kSteps, kRowTiles> held(p, block, weights);
+  held.load(first, warps, block.end_step);
 
   float bias = 0.0f;
   const int bias_row = block.first_row + static_cast<int>(threadIdx.x);
@@ -365,68 +549,14 @@ __global__ void __launch_bounds__(32 * split_reduction_most_warps(kStaged, kRowT
     bias = epilogue.bias[block.group * p.outputs + bias_row];
   }
   x += block.sample_group * p.inputs * p.in_length;
-  const Phase taps = p.phase[block.phase];
 
   float sum[kRowTiles][kColumnTiles][4] = {};
-  if constexpr (kStaged) {
-    uint32_t* stage = reinterpret_cast<uint32_t*>(sums);
-    const int first_row = p.row_of(block.first_step * kSplitReductionDepth);
-    stage_inputs<Math>(p, x, first_row, block.first_column * p.in_stride + taps.offset, stage);
-    __syncthreads();
-    const uint32_t* source = stage + lane / 4 * p.in_stride;
-    for (;;) {
-#pragma unroll
-      for (int u = 0; u < kSteps; ++u) {
-        const int step = first + u * warps;
-        if (step >= block.end_step) break;
-        uint32_t b[kColumnTiles][2];
-#pragma unroll
-        for (int j = 0; j < 2; ++j) {
-          const int word = step * kSplitReductionDepth + 4 * j + lane % 4;
-          const int row = p.row_of(word);
-          const int tap = word - row * p.taps;
-          const uint32_t* from = source + ((row - first_row) * p.stage_stride + tap * p.shift);
-#pragma unroll
-          for (int n = 0; n < kColumnTiles; ++n) b[n][j] = from[n * kTileColumns * p.in_stride];
-        }
-        Math::multiply(a[u], b, sum);
-      }
-      first += warps * kSteps;
-      if (first >= block.end_step) break;
-      load_weights();
-    }
-    __syncthreads();  // the sums lie where the inputs did
+  if constexpr (kInputs == SplitReductionInputs::kStaged) {
+    add_staged<Math>(p, block, x, first, warps, reinterpret_cast<uint32_t*>(sums), held, sum);
+  } else if constexpr (kPaired) {
+    add_paired<Math>(p, block, x, first, warps, held, sum);
   } else {
-    int position[kColumnTiles];
-#pragma unroll
-    for (int n = 0; n < kColumnTiles; ++n) {
-      // Columns beyond the last repeat it and are not stored.
-      const int column = min(block.first_column + n * kTileColumns + lane / 4, p.columns - 1);
-      position[n] = column * p.in_stride + taps.offset;
-    }
-    for (;;) {
-      T b[kSteps][kColumnTiles][2][Math::kWidth];
-#pragma unroll
-      for (int u = 0; u < kSteps; ++u) {
-        const int step = first + u * warps;
-        if (step >= block.end_step) break;
-        load_inputs(p, x, taps.count, position, step * kSplitReductionDepth + lane % 4, b[u]);
-      }
-#pragma unroll
-      for (int u = 0; u < kSteps; ++u) {
-        if (first + u * warps >= block.end_step) break;
-        uint32_t words[kColumnTiles][2];
-#pragma unroll
-        for (int n = 0; n < kColumnTiles; ++n) {
-          words[n][0] = Math::word(b[u][n][0]);
-          words[n][1] = Math::word(b[u][n][1]);
-        }
-        Math::multiply(a[u], words, sum);
-      }
-      first += warps * kSteps;
-      if (first >= block.end_step) break;
-      load_weights();
-    }
+    add_single<Math>(p, block, x, first, warps, held, sum);
   }
 
 #pragma unroll
@@ -444,9 +574,12 @@ __global__ void __launch_bounds__(32 * split_reduction_most_warps(kStaged, kRowT
   const int64_t first_channel = block.sample_group * p.outputs + block.first_row;
   for (int i = threadIdx.x; i < kOutputs; i += blockDim.x) {
     // Value i % 4 of a lane: row lane / 4, or 8 below it, and column 2 (lane % 4), or the next.
-    const int tile = i / kTileOutputs;
-    const int row = tile / kColumnTiles * kTileRows + i % kTileOutputs / 16 + i / 2 % 2 * 8;
-    const int column = tile % kColumnTiles * kTileColumns + i / 4 % 4 * 2 + i % 2;
+    const int tile = i / kTileOutputs % kColumnTiles;
+    const int row =
+        i / kTileOutputs / kColumnTiles * kTileRows + i % kTileOutputs / 16 + i / 2 % 2 * 8;
+    const int in_tile = i / 4 % 4 * 2 + i % 2;
+    const int column = kPaired ? tile / 2 * 2 * kTileColumns + in_tile * 2 + tile % 2
+                               : tile * kTileColumns + in_tile;
     const int output =
         (block.first_column + column) * static_cast<int>(p.phases.divisor()) + block.phase;
     if (block.first_row + row >= p.outputs || output >= p.out_length) continue;
@@ -523,7 +656,7 @@ Sizes make_sizes(const Conv1dProblem& problem, const SplitReductionCut& cut) {
   return sizes;
 }
 
-template <typename Math, bool kStaged, int kRowTiles, int kColumnTiles>
+template <typename Math, SplitReductionInputs kInputs, int kRowTiles, int kColumnTiles>
 void launch_tiles(const Conv1dProblem& problem, const SplitReductionCut& cut,
                   const SplitReductionOperands& o, CudaStream stream) {
   using T = typename Math::Element;
@@ -538,7 +671,7 @@ void launch_tiles(const Conv1dProblem& problem, const SplitReductionCut& cut,
   config.block = 32 * cut.warps;
   config.shared_bytes = split_reduction_shared_bytes(problem, cut);
   config.stream = stream;
-  launch(split_reduction_kernel<Math, kStaged, kRowTiles, kColumnTiles>, config, sizes,
+  launch(split_reduction_kernel<Math, kInputs, kRowTiles, kColumnTiles>, config, sizes,
          static_cast<const T*>(o.input), static_cast<const uint4*>(o.weights), epilogue, o.partials,
          count, static_cast<T*>(o.output));
   if (cut.splits == 1) return;
@@ -551,24 +684,25 @@ void launch_tiles(const Conv1dProblem& problem, const SplitReductionCut& cut,
 template <typename Math>
 void launch_math(const Conv1dProblem& problem, const SplitReductionCut& cut,
                  const SplitReductionOperands& operands, CudaStream stream) {
+  using Inputs = SplitReductionInputs;
   const auto launch_as = [&](auto tiles) { tiles(problem, cut, operands, stream); };
-  switch (cut.staged * 100 + cut.row_tiles * 10 + cut.column_tiles) {
-    case 11:
-      return launch_as(launch_tiles<Math, false, 1, 1>);
-    case 12:
-      return launch_as(launch_tiles<Math, false, 1, 2>);
-    case 14:
-      return launch_as(launch_tiles<Math, false, 1, 4>);
-    case 24:
-      return launch_as(launch_tiles<Math, false, 2, 4>);
-    case 44:
-      return launch_as(launch_tiles<Math, false, 4, 4>);
-    case 112:
-      return launch_as(launch_tiles<Math, true, 1, 2>);
-    case 114:
-      return launch_as(launch_tiles<Math, true, 1, 4>);
-    default:
-      return launch_as(launch_tiles<Math, true, 2, 4>);
+  const int tiles = cut.row_tiles * 10 + cut.column_tiles;
+  switch (cut.inputs) {
+    case Inputs::kSingle:
+      if (tiles == 11) return launch_as(launch_tiles<Math, Inputs::kSingle, 1, 1>);
+      if (tiles == 12) return launch_as(launch_tiles<Math, Inputs::kSingle, 1, 2>);
+      if (tiles == 14) return launch_as(launch_tiles<Math, Inputs::kSingle, 1, 4>);
+      if (tiles == 24) return launch_as(launch_tiles<Math, Inputs::kSingle, 2, 4>);
+      return launch_as(launch_tiles<Math, Inputs::kSingle, 4, 4>);
+    case Inputs::kPaired:
+      if (tiles == 12) return launch_as(launch_tiles<Math, Inputs::kPaired, 1, 2>);
+      if (tiles == 24) return launch_as(launch_tiles<Math, Inputs::kPaired, 2, 4>);
+      if (tiles == 44) return launch_as(launch_tiles<Math, Inputs::kPaired, 4, 4>);
+      return launch_as(launch_tiles<Math, Inputs::kPaired, 2, 8>);
+    case Inputs::kStaged:
+      if (tiles == 12) return launch_as(launch_tiles<Math, Inputs::kStaged, 1, 2>);
+      if (tiles == 14) return launch_as(launch_tiles<Math, Inputs::kStaged, 1, 4>);
+      return launch_as(launch_tiles<Math, Inputs::kStaged, 2, 4>);
   }
 }
 
@@ -576,6 +710,13 @@ void launch_math(const Conv1dProblem& problem, const SplitReductionCut& cut,
 
 void split_reduction(const Conv1dProblem& problem, const SplitReductionCut& cut,
                      const SplitReductionOperands& operands, CudaStream stream) {
+  const auto address = reinterpret_cast<uintptr_t>(operands.input);
+  if (cut.inputs == SplitReductionInputs::kPaired && address % (2 * size_of(problem.dtype)) != 0) {
+    SplitReductionCut single = cut;
+    single.inputs = SplitReductionInputs::kSingle;
+    single.column_tiles = cut.column_tiles < 4 ? cut.column_tiles : 4;
+    return split_reduction(problem, single, operands, stream);
+  }
   switch (problem.precision) {
     case Precision::kFp32:
       return launch_math<Fp32Math>(problem, cut, operands, stream);

@@ -10,9 +10,16 @@
 
 namespace engine::cuda {
 
+/// How inputs come to the registers that they are multiplied in.
+enum class SplitReductionInputs {
+  kSingle,  ///< straight, one by one
+  kPaired,  ///< straight, two neighbouring positions at a time
+  kStaged,  ///< through shared memory
+};
+
 /// How a problem is cut into blocks.
 struct SplitReductionCut {
-  bool staged = false;   ///< inputs pass through shared memory; else straight to registers
+  SplitReductionInputs inputs = SplitReductionInputs::kSingle;
   int row_tiles = 1;     ///< of 16 output channels, in a block
   int column_tiles = 1;  ///< of 8 output positions, in a block
   int warps = 1;         ///< of a block: each sums a part of the reduction
@@ -27,13 +34,17 @@ inline constexpr int kSplitReductionPhases = 32;
 inline constexpr int kSplitReductionDepth = 8;
 
 /// Warps that a block of these tiles may have.
-constexpr int split_reduction_most_warps(bool staged, int row_tiles, int column_tiles) {
+constexpr int split_reduction_most_warps(SplitReductionInputs inputs, int row_tiles,
+                                         int column_tiles) {
+  const bool staged = inputs == SplitReductionInputs::kStaged;
   return row_tiles * column_tiles >= (staged ? 16 : 8) ? 8 : 16;
 }
 
 /// Steps of the reduction whose operands a warp holds at once, as far as registers reach: a step of
 /// a row tile takes 4, one of a column tile 2 for each value of a word, or none where staged.
-constexpr int split_reduction_unroll(bool staged, int row_tiles, int column_tiles, int width) {
+constexpr int split_reduction_unroll(SplitReductionInputs inputs, int row_tiles, int column_tiles,
+                                     int width) {
+  const bool staged = inputs == SplitReductionInputs::kStaged;
   if (row_tiles * column_tiles >= 16) return 3;
   const int steps = staged ? 10 / (row_tiles + column_tiles / 4)
                            : 64 / (4 * row_tiles + 2 * width * column_tiles);

@@ -15,7 +15,7 @@ constexpr int64_t kTileColumns = 8;
 constexpr int64_t kLanes = 32;
 constexpr int64_t kLimit = int64_t{1} << 30;         // of sizes that the kernel keeps in 32 bits
 constexpr int64_t kMostPartials = int64_t{8} << 20;  // values: 32 MB
-constexpr int64_t kMostShared = 160 * 1024;          // bytes; the A100 has 163 KB
+constexpr int64_t kMostShared = 99 * 1024;           // bytes: what a block may have since Ampere
 constexpr int64_t kMostBlocks = int64_t{1} << 30;
 
 constexpr int kMostSplits = 64;
@@ -73,25 +73,25 @@ float round_to_tf32(float value) {
 // wait for once, in each wave of blocks and in each round of loads; and what the busiest processor
 // executes for every step, warp and tile of its blocks.
 struct Cost {
-  double start;         // of a launch with one round of loads
-  double warp;          // more of it for each warp of a block
-  double wave;          // of blocks after the first
-  double round;         // of loads of a warp
-  double waited_input;  // a value of a column tile, of one warp
-  double output;        // of a tile, shared by the warps
-  double weights;       // of a row tile in a step
-  double product;       // of two tiles in a step
-  double input;         // a value of a column tile in a step
-  double sum;           // of a tile and warp, in shared memory
-  double staged_input;  // a value, on its way to shared memory
-  double second_kernel;
-  double split;    // more of it for each split
-  double partial;  // a partial sum, written and read
+  double start;          // of a launch
+  double warp;           // more of it for each warp of a block
+  double wave;           // of blocks after the first
+  double round;          // of loads, by a warp to registers or by a block to shared memory
+  double waited_input;   // a value of a column tile, of one warp
+  double output;         // of a tile, shared by the warps
+  double weights;        // of a row tile in a step
+  double product;        // of two tiles in a step
+  double input;          // a value of a column tile in a step
+  double sum;            // of a tile and warp, in shared memory
+  double staged_input;   // a value, on its way to shared memory
+  double second_kernel;  // where there are splits
+  double split;          // more of it for each of them
+  double partial;        // a partial sum, written and read
 };
-constexpr Cost kDirectCost = {2.09,    0.0106, 1.08,  0.23, 0.0075, 0.464, 0.00375,
-                              0.00178, 0.0028, 0.003, 0.0,  1.45,   0.024, 2.1e-6};
-constexpr Cost kStagedCost = {2.7,    0.0, 0.43,   0.35,   0.0,  0.15,  0.0029,
-                              0.0024, 0.0, 0.0062, 4.5e-5, 1.34, 0.033, 5.3e-6};
+constexpr Cost kDirectCost = {1.82,    0.0044, 0.87,   0.168, 0.0060, 0.51,  0.0039,
+                              0.00182, 0.0031, 0.0048, 0.0,   1.51,   0.025, 7.7e-7};
+constexpr Cost kStagedCost = {2.01,    0.0186, 0.35,   0.233,  0.0114, 0.30,  0.0061,
+                              0.00088, 0.0,    0.0079, 3.7e-5, 1.07,   0.037, 4.5e-6};
 
 double seconds(const Conv1dProblem& p) {
   return split_reduction_seconds(p, split_reduction_cut(p));
@@ -212,28 +212,35 @@ double split_reduction_seconds(const Conv1dProblem& p, const SplitReductionCut& 
   const int64_t tiles = cut.row_tiles * cut.column_tiles;
   const int64_t steps = divide_up(product.steps, cut.splits);
   const int64_t warp_steps = divide_up(steps, cut.warps);
-  const int64_t unroll =
-      split_reduction_unroll(cut.inputs, cut.row_tiles, cut.column_tiles, static_cast<int>(width));
   const int64_t blocks = product.count * divide_up(product.rows, cut.row_tiles) *
                          divide_up(product.columns, kTileColumns * cut.column_tiles) * cut.splits;
   const int64_t blocks_of_one = divide_up(blocks, kProcessors);
-  const int64_t resident = std::max<int64_t>(1, (tiles < 16 ? 16 : 8) / cut.warps);
+  const bool staged = cut.inputs == Inputs::kStaged;
+  // Two parts of an f32 operand fill more registers.
+  const bool large = tiles >= 16 || (tiles == 8 && p.precision == Precision::kFp32 && !staged);
+  const int64_t resident = std::max<int64_t>(1, (large ? 8 : 16) / cut.warps);
   const auto waves = static_cast<double>(divide_up(blocks_of_one, resident));
   const double products = p.precision == Precision::kFp32 ? 3.0 : 1.0;
 
   // A pair is loaded as fast as one.
   const double loads =
       static_cast<double>(cut.column_tiles * width) * (cut.inputs == Inputs::kPaired ? 0.5 : 1.0);
-  const Cost& cost = cut.inputs == Inputs::kStaged ? kStagedCost : kDirectCost;
-  const double of_wave = cost.round * divide_up(warp_steps, unroll) +
+  const SplitReductionStage stage = split_reduction_stage(p, cut);
+  const int64_t rounds =
+      staged ? divide_up(stage.rows,
+                         std::max<int64_t>(kLanes * cut.warps / stage.span, 1) * 16 / width)
+             : divide_up(warp_steps,
+                         split_reduction_unroll(cut.inputs, cut.row_tiles, cut.column_tiles,
+                                                static_cast<int>(width)));
+  const Cost& cost = staged ? kStagedCost : kDirectCost;
+  const double of_wave = cost.round * static_cast<double>(rounds) +
                          cost.waited_input * loads * static_cast<double>(warp_steps) +
                          cost.output * static_cast<double>(tiles) / cut.warps;
   double of_block =
       static_cast<double>(steps) *
           (cost.weights * cut.row_tiles + cost.product * products * tiles + cost.input * loads) +
       cost.sum * static_cast<double>(cut.warps * tiles);
-  if (cut.inputs == Inputs::kStaged) {
-    const SplitReductionStage stage = split_reduction_stage(p, cut);
+  if (staged) {
     of_block += cost.staged_input * static_cast<double>(stage.rows * stage.span * width);
   }
   double time = cost.start + cost.warp * cut.warps + cost.wave * (waves - 1.0) + waves * of_wave +
@@ -250,6 +257,11 @@ SplitReductionCut split_reduction_cut(const Conv1dProblem& p) {
   SplitReductionCut best;
   double least = -1.0;
   for (const SplitReductionCut& tiles : kTiles) {
+    // Staging saves loads of 16-bit values, but never pays for f32, unless the padding needs it.
+    if (tiles.inputs == Inputs::kStaged && p.dtype == DType::kF32 &&
+        p.padding_mode == PaddingMode::kZeros) {
+      continue;
+    }
     const int most = split_reduction_most_warps(tiles.inputs, tiles.row_tiles, tiles.column_tiles);
     for (int splits = 1; splits <= kMostSplits; splits *= 2) {
       for (int warps = 4; warps <= most; warps *= 2) {

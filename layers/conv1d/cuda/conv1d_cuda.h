@@ -18,9 +18,6 @@ Conv1dKernel conv1d_im2col_cublas();
 /// plan_fft().
 Conv1dKernel conv1d_fft();
 
-/// Few outputs and any reduction, by mma.sync (conv1d_split_reduction.cu). Requires 32-bit sizes of
-/// one sample, and at least 4 output channels in each of several groups.
-
 /// Few outputs of any reduction, by mma.sync in the precision asked for
 /// (conv1d_split_reduction.cu). Requires 32-bit sizes of one sample, and at least 4 output channels
 /// in each of several groups.

@@ -23,12 +23,11 @@
 // Requires: sizes of one sample below 2^30; at least 4 output channels in each of several groups; a
 //   transposed convolution's stride of at most 32; for padding other than zeros, inputs of 16
 //   positions that span at most 512.
-// Limited by latency: that of a launch, of one load from the L2, of two barriers. On an H200, one
-// of
-//   many launches in a CUDA graph, where an empty kernel takes 0.53 us: 16 -> 16 channels, 3 taps,
-//   64 positions 1.8 us (tf32) to 1.9 (fp32, fp16); 64 -> 64 channels, 480 positions 2.4 (tf32,
-//   fp16) and 2.7 (fp32); 1024 -> 1024 channels, one tap, one position 3.25 (tf32), where the
-//   memory would take 1.0 us for the 4.2 MB of weights: 31% of the roofline.
+// Limited by latency: that of a launch, of one load from the L2, of two barriers. On an H200, in a
+//   CUDA graph of many launches, where an empty kernel takes 0.53 us: 16 -> 16 channels, 3 taps, 64
+//   positions 1.8 us (tf32) to 1.9 (fp32, fp16); 64 -> 64 channels, 480 positions 2.4 (tf32, fp16)
+//   and 2.7 (fp32); 1024 -> 1024 channels, one tap, one position 3.25 (tf32), where the memory
+//   would take 1.0 us for the 4.2 MB of weights: 31% of the roofline.
 #include <cstdint>
 #include <type_traits>
 

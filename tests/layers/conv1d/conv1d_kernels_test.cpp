@@ -134,6 +134,8 @@ TEST_CASE("the CPU's choice for transposed problems") {
   };
   for (const int64_t channels : {1, 2}) CHECK(choice(channels) == "conv1d_tiled_rows_cpu");
   for (const int64_t channels : {3, 4, 32}) CHECK(choice(channels) == "conv1d_tiled_cpu");
+}
+
 TEST_CASE("the GPU's choice among Conv1d kernels for few outputs") {
   if constexpr (!kWithCuda) return;
   for (const Precision precision :

@@ -34,6 +34,9 @@ function(engine_use_cuda target)
        ${CMAKE_CURRENT_SOURCE_DIR}/layers/*.cu)
   set_target_properties(${target} PROPERTIES SOURCES "${sources};${cuda_sources}" CUDA_RUNTIME_LIBRARY Static)
   target_compile_definitions(${target} PRIVATE ENGINE_WITH_CUDA=1)
+  if("${CMAKE_CUDA_ARCHITECTURES}" MATCHES "90a")
+    target_compile_definitions(${target} PRIVATE ENGINE_WITH_SM90A=1)
+  endif()
   # The dialect as a plain flag: CMake before 3.26 does not know C++20 for nvcc.
   target_compile_options(
     ${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall>")

@@ -25,7 +25,8 @@ struct Conv1dKernel {
   Step (*prepare)(const Conv1dProblem& problem, const PrepareContext& context);
 };
 
-/// Every row of this build, for all devices.
+/// Every row of this build, for all devices; rows for another kind of GPU than the machine's are left
+/// out.
 const std::vector<Conv1dKernel>& conv1d_kernels();
 
 struct Conv1dChoice {

@@ -23,4 +23,12 @@ Conv1dKernel conv1d_fft();
 /// in each of several groups.
 Conv1dKernel conv1d_split_reduction();
 
+/// On Hopper's tensor cores (implicit_gemm_sm90.cuh). Requires runs_sm90(), kernels of at most 1024
+/// taps, and strides up to 1024.
+Conv1dKernel conv1d_implicit_gemm_sm90();
+
+/// Whether this build has code for Hopper, and the machine's first GPU is one. Where there is no
+/// GPU only the build counts, so that choices can be looked at anywhere.
+bool runs_sm90();
+
 }  // namespace engine::cuda

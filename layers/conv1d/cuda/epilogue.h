@@ -16,10 +16,12 @@ struct Epilogue {
   Activation residual_activation;  ///< f2
 
   /// Whether a sum with its bias is the result.
-  __device__ __forceinline__ bool only_bias() const {
+  ENGINE_HOST_DEVICE bool only_bias() const {
     return residual == nullptr && activation.kind == Activation::Kind::kIdentity;
   }
 };
+
+#ifdef __CUDACC__
 
 /// Out of line, since it would be inlined once for every output of a thread.
 static __device__ __noinline__ float activate(float value, const Activation& activation) {
@@ -40,5 +42,7 @@ __device__ __forceinline__ float finish(float value, int64_t index, const Epilog
   }
   return value;
 }
+
+#endif
 
 }  // namespace engine::cuda

@@ -30,7 +30,8 @@ std::string chosen(const std::string& attributes, const Shape& input, Device::Ty
 // Whether a random problem of the sweep, in any precision, is one for this kernel.
 bool is_tried(const Conv1dKernel& kernel) {
   for (uint64_t seed = 1001; seed <= 1080; ++seed) {
-    for (const LayerCase& layer : {random_conv1d(seed), random_conv_transpose1d(seed)}) {
+    for (const LayerCase& layer : {random_conv1d(seed), random_long_conv1d(seed),
+                                   random_wide_conv1d(seed), random_conv_transpose1d(seed)}) {
       for (const auto precision :
            {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
         if (kernel.can_implement(problem_of(layer, precision))) return true;
@@ -44,13 +45,17 @@ TEST_CASE("every Conv1d kernel on random problems") {
   for (uint64_t seed = 1001; seed <= 1120; ++seed) check_kernels(random_conv1d(seed));
 }
 
+TEST_CASE("every Conv1d kernel on random problems with many channels") {
+  for (uint64_t seed = 3001; seed <= 3024; ++seed) check_kernels(random_wide_conv1d(seed));
+}
+
 TEST_CASE("every Conv1d kernel on random transposed problems") {
   for (uint64_t seed = 1001; seed <= 1080; ++seed) check_kernels(random_conv_transpose1d(seed));
 }
 
 TEST_CASE("every Conv1d kernel is tried by some random problem") {
   for (const Conv1dKernel& kernel : conv1d_kernels()) {
-    CAPTURE(kernel.name);
+    INFO("kernel ", std::string(kernel.name));
     CHECK(is_tried(kernel));
   }
 }

@@ -72,7 +72,7 @@ int check_kernels_on(const ConvCase& conv_case, const Target& target) {
   int count = 0;
   for (const Conv1dKernel& kernel : conv1d_kernels()) {
     if (kernel.device != target.device.type || !kernel.can_implement(problem)) continue;
-    INFO("kernel ", kernel.name, " on ", to_string(problem));
+    INFO("kernel ", std::string(kernel.name), " on ", to_string(problem));
     const Tensor output = run_layer(OneKernel(*conv, kernel, problem), inputs, target).front();
     const std::string wrong = difference(output, expected, target.precision);
     CHECK_MESSAGE(wrong.empty(), wrong);

@@ -89,6 +89,19 @@ LayerCase random_long_conv1d(uint64_t seed) {
   return complete(sizes, seed, random);
 }
 
+LayerCase random_wide_conv1d(uint64_t seed) {
+  Random random(seed);
+  Sizes sizes;
+  sizes.groups = random.pick<int64_t>({1, 1, 1, 2});
+  sizes.group_inputs = random.pick<int64_t>({3, 8, 20, 33, 70});
+  sizes.group_outputs = random.pick<int64_t>({8, 40, 64, 100, 140});
+  sizes.kernel_size = random.pick<int64_t>({1, 2, 3, 5, 9});
+  sizes.stride = random.pick<int64_t>({1, 1, 1, 2, 3, 5});
+  sizes.dilation = random.pick<int64_t>({1, 1, 2, 40});
+  sizes.length = random.pick<int64_t>({60, 131, 256, 515, 1000});
+  return complete(sizes, seed, random);
+}
+
 LayerCase random_conv_transpose1d(uint64_t seed) {
   Random random(seed);
   const int64_t groups = random.pick<int64_t>({1, 1, 1, 2, 5});

@@ -11,6 +11,8 @@ namespace engine::test {
 LayerCase random_conv1d(uint64_t seed);
 /// The same with 48 to a few hundred taps, few channels, and inputs shorter and longer than that.
 LayerCase random_long_conv1d(uint64_t seed);
+/// The same with channels and lengths beyond one tile of a matrix product.
+LayerCase random_wide_conv1d(uint64_t seed);
 /// The same of ConvTranspose1d.
 LayerCase random_conv_transpose1d(uint64_t seed);
 

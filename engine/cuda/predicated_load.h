@@ -1,0 +1,65 @@
+// Loads that a condition may leave out, without a branch: a branch would wait for each load before
+// the next is issued.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+namespace engine::cuda {
+
+/// *source, or 0 where `exists` is false.
+__device__ __forceinline__ float load_or_zero(const float* source, bool exists) {
+  float value;
+  asm("{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %2, 0;\n"
+      "mov.b32 %0, 0;\n"
+      "@exists ld.global.nc.f32 %0, [%1];\n"
+      "}\n"
+      : "=f"(value)
+      : "l"(source), "r"(static_cast<int>(exists)));
+  return value;
+}
+__device__ __forceinline__ uint16_t load_or_zero(const uint16_t* source, bool exists) {
+  uint16_t value;
+  asm("{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %2, 0;\n"
+      "mov.b16 %0, 0;\n"
+      "@exists ld.global.nc.b16 %0, [%1];\n"
+      "}\n"
+      : "=h"(value)
+      : "l"(source), "r"(static_cast<int>(exists)));
+  return value;
+}
+/// source[0] and source[1], the first at an even element, or zeros.
+__device__ __forceinline__ float2 load_pair_or_zero(const float* source, bool exists) {
+  float2 value;
+  asm("{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %3, 0;\n"
+      "mov.b32 %0, 0;\n"
+      "mov.b32 %1, 0;\n"
+      "@exists ld.global.nc.v2.f32 {%0, %1}, [%2];\n"
+      "}\n"
+      : "=f"(value.x), "=f"(value.y)
+      : "l"(source), "r"(static_cast<int>(exists)));
+  return value;
+}
+__device__ __forceinline__ ushort2 load_pair_or_zero(const uint16_t* source, bool exists) {
+  ushort2 value;
+  asm("{\n"
+      ".reg .pred exists;\n"
+      ".reg .b32 both;\n"
+      "setp.ne.b32 exists, %3, 0;\n"
+      "mov.b32 both, 0;\n"
+      "@exists ld.global.nc.b32 both, [%2];\n"
+      "mov.b32 {%0, %1}, both;\n"
+      "}\n"
+      : "=h"(value.x), "=h"(value.y)
+      : "l"(source), "r"(static_cast<int>(exists)));
+  return value;
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,246 @@
+#include "layers/conv1d/cuda/gemm_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "layers/conv1d/conv1d_taps.h"
+
+namespace engine::cuda {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
+
+// Eight threads that store 16 bytes each work at full speed when their units differ modulo 8.
+int conflict_free_pitch(int rows, int residues) {
+  int best = rows;
+  size_t most = 0;
+  for (int pitch = rows; pitch < rows + 8; ++pitch) {
+    std::set<int> banks;
+    for (int slot = 0; slot < 8; ++slot) {
+      banks.insert((slot % residues * pitch + slot / residues) % 8);
+    }
+    if (banks.size() > most) {
+      most = banks.size();
+      best = pitch;
+    }
+  }
+  return best;
+}
+
+// Where column 0 of unit `tap` of a stage's taps lies in the window, in units.
+int tap_place(const GemmPlan& plan, int64_t tap) {
+  const int64_t offset = tap * plan.unit_taps * plan.fold.spacing;
+  const int64_t rest = offset % plan.fold.stride;
+  const int* found = std::find(plan.residue, plan.residue + plan.residues, rest);
+  return static_cast<int>((found - plan.residue) * plan.residue_pitch + offset / plan.fold.stride);
+}
+
+// The first of the two taps whose units make a pair when a stage has one unit of channels: the one
+// that lies lower, since the distance to the second is unsigned.
+int64_t first_of_pair(const GemmPlan& plan, int64_t even_tap) {
+  return tap_place(plan, even_tap) <= tap_place(plan, even_tap + 1) ? even_tap : even_tap + 1;
+}
+
+// The arrays of the window. False where there are too many.
+bool lay_window(GemmPlan& plan, const GemmTile& tile) {
+  std::set<int64_t> residues;
+  int64_t farthest = 0;
+  for (int64_t t = 0; t < plan.stage_taps; ++t) {
+    const int64_t offset = t * plan.unit_taps * plan.fold.spacing;
+    residues.insert(offset % plan.fold.stride);
+    farthest = std::max(farthest, offset / plan.fold.stride);
+  }
+  if (residues.size() > kMaxResidues || tile.columns + farthest > 16384) return false;
+  plan.residues = 0;
+  for (const int64_t r : residues) plan.residue[plan.residues++] = static_cast<int>(r);
+  plan.window_rows = static_cast<int>(tile.columns + farthest);
+  plan.residue_pitch = conflict_free_pitch(plan.window_rows, plan.residues);
+  plan.unit_pitch = plan.residues * plan.residue_pitch;
+  // One unit more, for loads of slots that do not exist.
+  plan.window_bytes = (int64_t{tile.parts} * plan.stage_units * plan.unit_pitch + 1) * kUnitBytes;
+  // Offsets of units have 14 bits in a wgmma descriptor.
+  return plan.window_bytes < 200 * 1024;
+}
+
+void list_steps(GemmPlan& plan) {
+  plan.steps = 0;
+  const auto add = [&](int start, int k_step) {
+    plan.step[plan.steps++] = {static_cast<uint16_t>(start), static_cast<uint16_t>(k_step)};
+  };
+  if (plan.stage_units == 1) {
+    for (int t = 0; t < plan.stage_taps; t += 2) {
+      const int one = tap_place(plan, t), other = tap_place(plan, t + 1);
+      add(std::min(one, other), std::abs(one - other));
+    }
+    return;
+  }
+  for (int t = 0; t < plan.stage_taps; ++t) {
+    for (int unit = 0; unit < plan.stage_units; unit += 2) {
+      add(tap_place(plan, t) + unit * plan.unit_pitch, plan.unit_pitch);
+    }
+  }
+}
+
+// The unit of taps, counted in its stage, of unit `unit` of the stage's weights.
+int64_t tap_of_unit(const GemmPlan& plan, int64_t unit) {
+  if (plan.stage_units > 1) return unit / plan.stage_units;
+  const int64_t even = unit / 2 * 2;
+  const int64_t first = first_of_pair(plan, even);
+  return unit % 2 == 0 ? first : 2 * even + 1 - first;
+}
+
+void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
+  const int64_t all_weights = plan.weight_bytes * plan.stages();
+  const int64_t most = 8;
+  const int64_t resident_ring =
+      std::min<int64_t>((tile.shared_bytes - all_weights) / plan.window_bytes, most);
+  // A block keeps the weights of one row tile, so there must be blocks for all of them.
+  constexpr int64_t kMostRowTiles = 64;
+  plan.resident = all_weights < tile.shared_bytes && resident_ring >= 3 &&
+                  plan.row_tiles * plan.groups <= kMostRowTiles;
+  plan.ring = static_cast<int>(
+      plan.resident ? resident_ring
+                    : std::min(tile.shared_bytes / (plan.window_bytes + plan.weight_bytes), most));
+}
+
+// Cycles of one multiprocessor for a tile: each stage takes the longer of its products and its
+// loads; fewer than four stages in flight do not hide a load. As measured on an H200.
+double predict_cycles(const GemmPlan& plan, const GemmTile& tile) {
+  constexpr double kBytesPerCycle = 14.0;
+  const double products =
+      plan.steps * (tile.parts == 2 ? 3.0 : 1.0) * (tile.rows / 64) * (tile.columns / 2.0);
+  const double units = static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows;
+  // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
+  const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
+  const double loads = units * kUnitBytes * single / kBytesPerCycle;
+  const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 800.0);
+  return plan.stages() * (std::max(products, loads) + 100.0 + waits);
+}
+
+// Completes a plan with stages of `units` units of channels and `taps` units of taps.
+GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, int64_t tap_units,
+                    int64_t units, int64_t taps) {
+  plan.stage_units = static_cast<int>(units);
+  plan.tap_stages = static_cast<int>(ceil_div(tap_units, taps));
+  plan.stage_taps = static_cast<int>(ceil_div(tap_units, plan.tap_stages));
+  if (units == 1) plan.stage_taps = static_cast<int>(round_up(plan.stage_taps, 2));
+  plan.channel_stages = static_cast<int>(ceil_div(channel_units, units));
+  if (plan.stage_units * plan.stage_taps / 2 > kMaxSteps || !lay_window(plan, tile)) return plan;
+  list_steps(plan);
+  plan.weight_bytes = int64_t{2} * plan.steps * tile.parts * tile.rows * kUnitBytes;
+  lay_shared_memory(plan, tile);
+  plan.tile_cycles = predict_cycles(plan, tile);
+  plan.valid = plan.ring >= 2;
+  return plan;
+}
+
+float round_to_tf32(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7f800000u) != 0x7f800000u) bits = (bits + 0x1000u) & 0xffffe000u;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// What part `part` of a weight is.
+float part_of(float value, int part, const Conv1dProblem& problem, const GemmTile& tile) {
+  if (problem.dtype != DType::kF32) return value;
+  const float big = round_to_tf32(value);
+  return tile.parts == 1 || part == 0 ? big : round_to_tf32(value - big);
+}
+
+}  // namespace
+
+GemmRow row_at(const Conv1dProblem& p, const GemmPlan& plan, int64_t row) {
+  const int64_t eight = row / 8, in_eight = row % 8, phases = plan.fold.phases;
+  GemmRow place{eight / plan.phase_blocks, eight % plan.phase_blocks * 8 + in_eight};
+  if (phases <= 8) {
+    place.channel = eight * plan.row_channels + in_eight / phases;
+    place.phase = in_eight % phases;
+  }
+  const bool exists = place.channel < p.group_outputs() && place.phase < phases &&
+                      (phases > 8 || in_eight < plan.row_channels * phases);
+  return exists ? place : GemmRow{0, -1};
+}
+
+GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) {
+  GemmPlan plan;
+  plan.fold = fold_phases(tap_problem(p).taps, split);
+  const int64_t unit_elements = kUnitBytes / static_cast<int64_t>(size_of(p.dtype));
+  while (plan.unit_taps * 2 * p.group_inputs() <= unit_elements &&
+         plan.unit_taps < plan.fold.taps) {
+    plan.unit_taps *= 2;
+  }
+  plan.unit_channels = static_cast<int>(unit_elements / plan.unit_taps);
+  const int64_t phases = plan.fold.phases;
+  plan.row_channels = static_cast<int>(phases > 8 ? 1 : 8 / phases);
+  plan.phase_blocks = static_cast<int>(ceil_div(phases, 8));
+  plan.group_rows = 8 * (phases > 8 ? p.group_outputs() * plan.phase_blocks
+                                    : ceil_div(p.group_outputs(), plan.row_channels));
+  plan.columns = ceil_div(p.out_length, plan.fold.phases);
+  plan.groups = static_cast<int>(p.groups);
+  plan.row_tiles = static_cast<int>(ceil_div(plan.group_rows, tile.rows));
+  const int64_t sector = 32 / static_cast<int64_t>(size_of(p.dtype));
+  const bool overlap =
+      plan.fold.phases == 1 && p.out_length % sector != 0 && plan.columns > tile.columns;
+  plan.advance = static_cast<int>(tile.columns - (overlap ? sector : 0));
+  plan.column_tiles = ceil_div(plan.columns, plan.advance);
+
+  const int64_t channel_units = ceil_div(p.group_inputs(), plan.unit_channels);
+  const int64_t tap_units = ceil_div(plan.fold.taps, plan.unit_taps);
+  GemmPlan best;
+  for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
+    for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
+      const int64_t taps = ceil_div(tap_units, pieces);
+      if (ceil_div(tap_units, taps) != pieces) continue;
+      const GemmPlan candidate = with_stage(plan, tile, channel_units, tap_units, units, taps);
+      if (!candidate.valid) continue;
+      if (!best.valid || candidate.tile_cycles < best.tile_cycles) best = candidate;
+    }
+  }
+  return best;
+}
+
+int64_t packed_weight_count(const Conv1dProblem& p, const GemmPlan& plan) {
+  return p.groups * plan.row_tiles * plan.stages() * plan.weight_bytes /
+         static_cast<int64_t>(size_of(p.dtype));
+}
+
+void pack_gemm_weights(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
+                       const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
+                       float* packed) {
+  const int elements = plan.unit_channels * plan.unit_taps;
+  // One element: row i of group g, unit (cu, tu) of all, element e.
+  const auto element = [&](int64_t g, int64_t row, int64_t cu, int64_t tu, int e, int part) {
+    const int64_t c = cu * plan.unit_channels + e / plan.unit_taps;
+    const int64_t u = tu * plan.unit_taps + e % plan.unit_taps;
+    const GemmRow place = row_at(p, plan, row);
+    if (place.phase < 0 || c >= p.group_inputs() || u >= plan.fold.taps) return 0.0f;
+    const int64_t tap = plan.fold.tap(place.phase, u);
+    if (tap < 0) return 0.0f;
+    return part_of(weight(g, place.channel, c, tap), part, p, tile);
+  };
+  for (int64_t g = 0; g < p.groups; ++g) {
+    for (int64_t row_tile = 0; row_tile < plan.row_tiles; ++row_tile) {
+      for (int64_t stage = 0; stage < plan.stages(); ++stage) {
+        const int64_t first_cu = stage / plan.tap_stages * plan.stage_units;
+        const int64_t first_tu = stage % plan.tap_stages * plan.stage_taps;
+        for (int part = 0; part < tile.parts; ++part) {
+          for (int64_t unit = 0; unit < 2 * plan.steps; ++unit) {
+            for (int64_t row = 0; row < tile.rows; ++row) {
+              for (int e = 0; e < elements; ++e) {
+                *packed++ =
+                    element(g, row_tile * tile.rows + row, first_cu + unit % plan.stage_units,
+                            first_tu + tap_of_unit(plan, unit), e, part);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,107 @@
+// How an implicit GEMM kernel walks a convolution: tiles of rows and columns, stages of the
+// reduction, and where every operand lies in shared memory.
+//
+// GEMM sizes: M = rows of a group (output channels x phases of a PhaseFold), N = columns (output
+// positions q of all samples), K = input channels of a group x taps.
+//
+// Rows come in eights that one warp stores together: as many output channels with all their phases
+// as fit eight rows, or, of more than eight phases, eight of one channel. Rows that are left over
+// compute zeros.
+//
+// A unit is 16 bytes of the reduction for one column: `unit_channels` channels x `unit_taps`
+// neighbouring taps. A stage holds `stage_units` units of channels for `stage_taps` units of taps:
+// the weights of all of them, and one window of input that serves all taps. The window is kept as
+// arrays of units by row, one array for each remainder of a tap's offset by the stride, so that
+// column q of any tap is row q + const of one array, whatever stride and dilation are.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "layers/conv1d/conv1d_problem.h"
+#include "layers/conv1d/phase_fold.h"
+
+namespace engine::cuda {
+
+inline constexpr int kUnitBytes = 16;
+inline constexpr int kMaxSteps = 320;    // of a stage
+inline constexpr int kMaxResidues = 32;  // arrays of a window
+
+/// What a compiled kernel is made for.
+struct GemmTile {
+  int rows = 128;
+  int columns = 128;
+  int parts = 1;             ///< 2 where operands are split into a big and a small part
+  int64_t shared_bytes = 0;  ///< for stages and resident weights
+};
+
+/// Where the units of one instruction lie in the window: the first, and the distance to the second.
+struct GemmStep {
+  uint16_t start;
+  uint16_t k_step;
+};
+
+struct GemmPlan {
+  PhaseFold fold;
+  // The reduction.
+  int unit_channels = 4;
+  int unit_taps = 1;
+  int stage_units = 1;
+  int stage_taps = 1;  ///< units of taps
+  int channel_stages = 1;
+  int tap_stages = 1;
+  int stages() const { return channel_stages * tap_stages; }
+  // The window of a stage, in units.
+  int residues = 1;
+  int residue[kMaxResidues] = {};  ///< input positions
+  int window_rows = 0;
+  int residue_pitch = 0;
+  int unit_pitch = 0;
+  int steps = 0;  ///< instructions of a stage: pairs of units
+  GemmStep step[kMaxSteps] = {};
+  // Shared memory.
+  int64_t window_bytes = 0;
+  int64_t weight_bytes = 0;  ///< of a stage
+  bool resident = false;     ///< all weights stay in shared memory
+  int ring = 0;              ///< stages in flight
+  // Tiles.
+  int row_channels = 8;  ///< output channels of eight rows
+  int phase_blocks = 1;  ///< eights of rows of one channel
+  int64_t group_rows = 0;
+  int64_t columns = 0;  ///< q of a sample
+  int groups = 1;
+  int row_tiles = 0;  ///< of a group
+  int advance = 0;    ///< columns from a tile to the next: where rows of y do not begin at 32-byte
+                      ///< sectors, tiles overlap, so that every row can be cut at its sectors
+  int64_t column_tiles = 0;  ///< of a sample
+  double tile_cycles = 0;    ///< predicted
+  bool valid = false;
+
+  /// Bytes of shared memory that stages and resident weights take.
+  int64_t shared_bytes() const {
+    return ring * (window_bytes + (resident ? 0 : weight_bytes)) +
+           (resident ? stages() * weight_bytes : 0);
+  }
+};
+
+/// Which output a row of a group belongs to; phase is -1 for a row that is left over.
+struct GemmRow {
+  int64_t channel;
+  int64_t phase;
+};
+GemmRow row_at(const Conv1dProblem& problem, const GemmPlan& plan, int64_t row);
+
+/// Plans a problem, or gives one that is not valid where the tile cannot compute it.
+GemmPlan plan_gemm(const Conv1dProblem& problem, const GemmTile& tile, int64_t split);
+
+/// Floats of the packed weights of all groups, rows and stages: [group][row
+/// tile][stage][part][unit] [row of the tile][elements of a unit].
+int64_t packed_weight_count(const Conv1dProblem& problem, const GemmPlan& plan);
+
+/// Writes them, as f32. `weight(g, m, c, k)` gives one of them; in TF32 they are rounded, and with
+/// two parts the second is what the first leaves.
+void pack_gemm_weights(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
+                       const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
+                       float* packed);
+
+}  // namespace engine::cuda

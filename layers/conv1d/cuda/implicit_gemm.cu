@@ -1,0 +1,63 @@
+#include <algorithm>
+#include <bit>
+
+#include "layers/conv1d/cuda/implicit_gemm.h"
+
+namespace engine::cuda {
+
+ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan) {
+  ImplicitGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
+  g.in_length = p.in_length;
+  g.out_length = p.out_length;
+  g.in_channels = p.in_channels;
+  g.out_channels = p.out_channels;
+  g.channels = static_cast<int>(p.group_inputs());
+  g.group_outputs = static_cast<int>(p.group_outputs());
+  g.padding_mode = p.padding_mode;
+  g.tiles = p.batch * plan.column_tiles * plan.row_tiles * p.groups;
+  g.column_tiles = plan.column_tiles;
+  g.columns = plan.columns;
+  g.row_tiles = plan.row_tiles;
+  g.groups = static_cast<int>(p.groups);
+  g.group_rows = static_cast<int>(plan.group_rows);
+  g.advance = plan.advance;
+  g.phases = static_cast<int>(plan.fold.phases);
+  g.row_channels = plan.row_channels;
+  g.phase_blocks = plan.phase_blocks;
+  g.odd_rows = p.out_length % 2 != 0;
+  g.staged_phases = std::min(g.phases, 8);
+  g.staged_pitch = tile.columns * g.staged_phases + 8;
+  g.row_vectors = tile.columns * g.staged_phases * static_cast<int>(size_of(p.dtype)) / 16;
+  g.by_row_vectors = SmallDivide(g.row_vectors);
+  g.relu = p.activation.kind == Activation::Kind::kReLU;
+  g.plain = (g.relu || p.activation.kind == Activation::Kind::kIdentity) && !p.residual;
+  g.stride = plan.fold.stride;
+  g.first = plan.fold.first;
+  g.spacing = plan.fold.spacing;
+  g.unit_channels = plan.unit_channels;
+  g.unit_taps = plan.unit_taps;
+  g.stage_units = plan.stage_units;
+  g.stage_shift = int64_t{plan.stage_taps} * plan.unit_taps * plan.fold.spacing;
+  g.channel_stages = plan.channel_stages;
+  g.tap_stages = plan.tap_stages;
+  g.slots = plan.residues * plan.window_rows;
+  g.residues = plan.residues;
+  g.log_unit_taps = std::countr_zero(static_cast<unsigned>(plan.unit_taps));
+  g.contiguous = plan.unit_taps == 1 && plan.residues == plan.fold.stride &&
+                 p.padding_mode == PaddingMode::kZeros;
+  g.even_rows = p.in_length % 2 == 0;
+  g.residue_pitch = plan.residue_pitch;
+  g.unit_pitch = plan.unit_pitch;
+  g.spare_unit = static_cast<int>(plan.window_bytes / kUnitBytes) - 1;
+  g.by_residues = SmallDivide(g.residues);
+  g.window_bytes = static_cast<int>(plan.window_bytes);
+  g.weight_bytes = static_cast<int>(plan.weight_bytes);
+  g.ring = plan.ring;
+  g.resident = plan.resident;
+  g.steps = plan.steps;
+  std::copy(plan.residue, plan.residue + plan.residues, g.residue);
+  std::copy(plan.step, plan.step + plan.steps, g.step);
+  return g;
+}
+
+}  // namespace engine::cuda

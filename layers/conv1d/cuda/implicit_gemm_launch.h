@@ -1,0 +1,27 @@
+// Launching the Hopper implicit GEMM kernels.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "engine/layer.h"
+#include "layers/conv1d/cuda/implicit_gemm.h"
+
+namespace engine::cuda {
+
+/// One kernel that is compiled for sm_90a.
+struct Sm90Kernel {
+  GemmTile tile;
+  int teams = 1;      ///< tiles that a block computes at once
+  bool plain = true;  ///< takes no residual, and no activation but ReLU
+  void (*launch)(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t blocks,
+                 CudaStream stream) = nullptr;
+};
+
+/// The kernels of one precision, in implicit_gemm_sm90_<precision>.cu.
+std::vector<Sm90Kernel> sm90_kernels_fp32();
+std::vector<Sm90Kernel> sm90_kernels_tf32();
+std::vector<Sm90Kernel> sm90_kernels_fp16();
+std::vector<Sm90Kernel> sm90_kernels_bf16();
+
+}  // namespace engine::cuda

@@ -1,0 +1,541 @@
+// Conv1d and ConvTranspose1d as an implicit matrix product on Hopper's tensor cores (wgmma):
+//   y[b, g M + m, q R + r] = f(bias + sum over c, u of W[(m, r), (c, u)] * x[b, g C + c,
+//                                                       q stride + first + u spacing])
+// x and y are NCL; W is packed at load time. GEMM: M = rows (m, r), N = columns q, K = (c, u);
+// GemmPlan says how tiles and stages are cut.
+//
+// Threads: one warpgroup loads, the others multiply. Loaders read x along the length (coalesced,
+// any
+//   alignment, any padding), round to TF32 where that is the precision, and store units of 16 bytes
+//   of K per input position; one of them starts the bulk copies of weights. wgmma reads both
+//   operands from there, K-major without swizzle: a unit array by row is a valid operand at every
+//   row, so one window with its halo serves all taps, whatever stride and dilation are.
+//   kWarpgroups warpgroups of 64 rows make a team that computes one tile. With two teams, one
+//   multiplies while the other stores.
+// Shared memory: a ring of stages (window of x, and the weights of the stage), or the weights of
+// all
+//   stages once and a ring of windows, where they fit.
+// Precision: TF32, f16, bf16 with f32 sums. With kParts = 2, f32 operands are split into two TF32
+//   parts and three products are summed, the small ones first; sums of a stage are added to the
+//   total in f32, because tensor cores truncate when they add.
+#pragma once
+
+#include <type_traits>
+
+#include "engine/cuda/hopper.h"
+#include "engine/cuda/predicated_load.h"
+#include "engine/cuda/launch.h"
+#include "layers/conv1d/cuda/implicit_gemm_launch.h"
+#include "layers/conv1d/cuda/store_fragment.h"
+
+namespace engine::cuda {
+
+template <typename Element, int kTeamCount, int kWarpgroupCount, int kColumnCount, int kPartCount,
+          bool kPlainEpilogue>
+struct Sm90Tile {
+  using T = Element;
+  static constexpr int kTeams = kTeamCount;
+  static constexpr int kWarpgroups = kWarpgroupCount;  // of a team
+  static constexpr int kColumns = kColumnCount;
+  static constexpr int kParts = kPartCount;
+  static constexpr bool kPlain = kPlainEpilogue;
+  static constexpr int kRows = 64 * kWarpgroups;
+  static constexpr int kConsumers = 128 * kTeams * kWarpgroups;
+  static constexpr int kLoaders = 128;
+  static constexpr int kThreads = kConsumers + kLoaders;
+  static constexpr int kStagingBytes = kConsumers / 32 * cuda::kStagingBytes<kColumns>;
+  // Registers of a thread, and the words that a loading thread has in flight in them.
+  static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
+  static constexpr int kWordsInFlight = kRegisters >= 160 ? 64 : 32;
+};
+
+inline constexpr int kSm90MaxRing = 8;
+
+struct Sm90Barriers {
+  Barrier full[kSm90MaxRing];
+  Barrier empty[kSm90MaxRing];
+  Barrier weights;
+  Barrier turn[2];  // of each team
+};
+inline constexpr int kSm90BarrierBytes = 256;
+static_assert(sizeof(Sm90Barriers) <= kSm90BarrierBytes);
+
+// Which part of the problem a tile is.
+struct GemmTilePlace {
+  int64_t sample;
+  int64_t column;  // the first
+  int group;
+  int row;  // the first
+  int weight_block;
+  bool first_of_sample;
+  bool last_of_sample;
+};
+
+__device__ __forceinline__ GemmTilePlace place_of(const ImplicitGemm& p, int64_t tile, int rows) {
+  GemmTilePlace place;
+  const int64_t column_tile = p.by_blocks.quotient(tile);
+  place.weight_block = static_cast<int>(tile - column_tile * p.by_blocks.divisor());
+  place.group = static_cast<int>(p.by_row_tiles.quotient(place.weight_block));
+  place.row = (place.weight_block - place.group * p.row_tiles) * rows;
+  place.sample = p.by_column_tiles.quotient(column_tile);
+  const int64_t in_sample = column_tile - place.sample * p.column_tiles;
+  place.column = in_sample * p.advance;
+  place.first_of_sample = in_sample == 0;
+  place.last_of_sample = in_sample == p.column_tiles - 1;
+  return place;
+}
+
+// A position in the ring: the slot, and how often the ring went round.
+struct RingPosition {
+  int slot = 0;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ void advance(int by, int ring) {
+    slot += by;
+    while (slot >= ring) {
+      slot -= ring;
+      parity ^= 1;
+    }
+  }
+};
+
+// Rounds to TF32, halves away from zero: the tensor core drops the low 13 bits. Infinities stay
+// what they are; NaN is left alone, since adding might overflow it.
+__device__ __forceinline__ float round_to_tf32(float value) {
+  return isnan(value) ? value : __uint_as_float(__float_as_uint(value) + 0x1000u);
+}
+
+// The value that the tensor core reads.
+__device__ __forceinline__ float as_tf32(float rounded) {
+  return __uint_as_float(__float_as_uint(rounded) & 0xffffe000u);
+}
+
+// One 16-byte unit of 16-bit or f32 elements, in the order of the reduction.
+template <typename T>
+inline constexpr int kUnitElements = kUnitBytes / sizeof(T);
+
+// Stores a unit of f32, rounded; with two parts, what rounding leaves goes `small` units further.
+template <int kParts>
+__device__ __forceinline__ void store_unit(const float (&values)[4], uint4* target, int small) {
+  float4 big;
+  float* b = &big.x;
+#pragma unroll
+  for (int e = 0; e < 4; ++e) b[e] = round_to_tf32(values[e]);
+  *reinterpret_cast<float4*>(target) = big;
+  if constexpr (kParts == 2) {
+    float4 rest;
+    float* r = &rest.x;
+#pragma unroll
+    for (int e = 0; e < 4; ++e) r[e] = round_to_tf32(values[e] - as_tf32(b[e]));
+    *reinterpret_cast<float4*>(target + small) = rest;
+  }
+}
+
+// Stores a unit of 16-bit elements.
+template <int kParts>
+__device__ __forceinline__ void store_unit(const uint16_t (&values)[8], uint4* target, int) {
+  uint4 words;
+  uint32_t* w = &words.x;
+#pragma unroll
+  for (int e = 0; e < 4; ++e) w[e] = values[2 * e] | static_cast<uint32_t>(values[2 * e + 1]) << 16;
+  *target = words;
+}
+
+// One stage's window of x.
+template <typename Raw>
+struct Window {
+  const Raw* x;      // channel 0 of the stage
+  int64_t position;  // of slot 0 in the input
+  int channels;      // that remain
+};
+
+// Where the units of a slot go: the first, and the distance to the next. Slots that do not exist
+// all go to one unit behind the window, which takes no branch.
+struct SlotPlace {
+  int first;
+  int pitch;
+
+  __device__ __forceinline__ SlotPlace(const ImplicitGemm& p, int slot) {
+    const bool exists = static_cast<uint32_t>(slot) < static_cast<uint32_t>(p.slots);
+    const uint32_t row = p.by_residues.quotient(slot);
+    first = exists ? (slot - row * p.residues) * p.residue_pitch + row : p.spare_unit;
+    pitch = exists ? p.unit_pitch : 0;
+  }
+};
+
+__device__ __forceinline__ bool inside(const ImplicitGemm& p, int64_t position) {
+  return static_cast<uint64_t>(position) < static_cast<uint64_t>(p.in_length);
+}
+
+// Loads a window of any kind, one unit of a slot after the other.
+template <typename Tile, typename Raw>
+__device__ __forceinline__ void load_any_window(const ImplicitGemm& p, const Window<Raw>& window,
+                                                uint4* target) {
+  constexpr int kElements = kUnitElements<Raw>;
+  constexpr int kSlots = Tile::kWordsInFlight / kElements / 2;
+  for (int begin = threadIdx.x % 32; begin < p.slots; begin += 32 * kSlots) {
+    for (int u = 0; u < p.stage_units; ++u) {
+      Raw unit[kSlots][kElements];
+#pragma unroll
+      for (int s = 0; s < kSlots; ++s) {
+        const int slot = begin + 32 * s;
+        const uint32_t row = p.by_residues.quotient(slot);
+        const int64_t position =
+            window.position + row * p.stride + p.residue[slot - row * p.residues];
+#pragma unroll
+        for (int e = 0; e < kElements; ++e) {
+          const int tap = e & (p.unit_taps - 1);
+          const int channel = u * p.unit_channels + (e >> p.log_unit_taps);
+          int64_t source = position + tap * p.spacing;
+          if (p.padding_mode != PaddingMode::kZeros) {
+            source = padded_source(source, p.in_length, p.padding_mode);
+          }
+          unit[s][e] =
+              load_or_zero(window.x + channel * p.in_length + source,
+                           slot < p.slots && channel < window.channels && inside(p, source));
+        }
+      }
+#pragma unroll
+      for (int s = 0; s < kSlots; ++s) {
+        const SlotPlace place(p, begin + 32 * s);
+        store_unit<Tile::kParts>(unit[s], target + place.first + u * place.pitch,
+                                 p.stage_units * place.pitch);
+      }
+    }
+  }
+}
+
+// Loads a window whose slots are neighbouring positions, for channels that all exist: kUnits units
+// of channels at once (all of them, or a divisor of them).
+template <typename Tile, int kUnits, typename Raw>
+__device__ __forceinline__ void load_window(const ImplicitGemm& p, const Window<Raw>& window,
+                                            uint4* target) {
+  constexpr int kElements = kUnitElements<Raw>;
+  constexpr int kSlots = Tile::kWordsInFlight / (kElements * kUnits);
+  for (int begin = threadIdx.x % 32; begin < p.slots; begin += 32 * kSlots) {
+    const Raw* first = window.x + window.position + begin;
+    for (int u = 0; u < p.stage_units; u += kUnits) {
+      Raw unit[kSlots][kUnits][kElements];
+      const Raw* source = first;
+#pragma unroll
+      for (int c = 0; c < kUnits * kElements; ++c, source += p.in_length) {
+#pragma unroll
+        for (int s = 0; s < kSlots; ++s) {
+          const int slot = begin + 32 * s;
+          unit[s][c / kElements][c % kElements] =
+              load_or_zero(source + 32 * s, slot < p.slots && inside(p, window.position + slot));
+        }
+      }
+      first = source;
+#pragma unroll
+      for (int s = 0; s < kSlots; ++s) {
+        const SlotPlace place(p, begin + 32 * s);
+#pragma unroll
+        for (int i = 0; i < kUnits; ++i) {
+          store_unit<Tile::kParts>(unit[s][i], target + place.first + (u + i) * place.pitch,
+                                   p.stage_units * place.pitch);
+        }
+      }
+    }
+  }
+}
+
+// Loads kUnits units of channels, from unit `u` on, of `kPairs` pairs of slots 64 apart; `slot` is
+// the first slot of the first pair, whose position is even.
+template <typename Tile, int kUnits, int kPairs, typename Raw>
+__device__ __forceinline__ void load_pairs(const ImplicitGemm& p, const Window<Raw>& window,
+                                           int slot, int u, uint4* target) {
+  constexpr int kElements = kUnitElements<Raw>;
+  Raw even[kPairs][kUnits][kElements], odd[kPairs][kUnits][kElements];
+  const Raw* source = window.x + int64_t{u} * kElements * p.in_length + window.position + slot;
+#pragma unroll
+  for (int c = 0; c < kUnits * kElements; ++c, source += p.in_length) {
+#pragma unroll
+    for (int s = 0; s < kPairs; ++s) {
+      const int at = slot + 64 * s;
+      const auto pair =
+          load_pair_or_zero(source + 64 * s, at < p.slots && inside(p, window.position + at));
+      even[s][c / kElements][c % kElements] = pair.x;
+      odd[s][c / kElements][c % kElements] = pair.y;
+    }
+  }
+#pragma unroll
+  for (int s = 0; s < kPairs; ++s) {
+    const SlotPlace place(p, slot + 64 * s), next(p, slot + 64 * s + 1);
+#pragma unroll
+    for (int i = 0; i < kUnits; ++i) {
+      store_unit<Tile::kParts>(even[s][i], target + place.first + (u + i) * place.pitch,
+                               p.stage_units * place.pitch);
+      store_unit<Tile::kParts>(odd[s][i], target + next.first + (u + i) * next.pitch,
+                               p.stage_units * next.pitch);
+    }
+  }
+}
+
+// The same as load_window() by pairs of positions, for rows that begin at even addresses. Windows
+// are a tile and a few slots: those few are loaded with a lane for each unit of each pair.
+template <typename Tile, int kUnits, typename Raw>
+__device__ __forceinline__ void load_window_by_pairs(const ImplicitGemm& p,
+                                                     const Window<Raw>& window, uint4* target) {
+  constexpr int kWords = sizeof(Raw) == 4 ? 2 : 1;  // of a pair
+  constexpr int kPairs = Tile::kWordsInFlight / (kUnitElements<Raw> * kUnits * kWords);
+  const int lane = threadIdx.x % 32;
+  const int lead = static_cast<int>(window.position & 1);
+  const int rest = (p.slots + lead) % 64;
+  const bool few = rest <= 16;
+  const int many = p.slots + lead - (few ? rest : 0);
+  for (int begin = 2 * lane - lead; begin < many - lead; begin += 64 * kPairs) {
+    for (int u = 0; u < p.stage_units; u += kUnits) {
+      load_pairs<Tile, kUnits, kPairs>(p, window, begin, u, target);
+    }
+  }
+  if (!few) return;
+  for (int i = lane; i < (rest + 1) / 2 * p.stage_units; i += 32) {
+    const int pair = i / p.stage_units;
+    load_pairs<Tile, 1, 1>(p, window, many - lead + 2 * pair, i - pair * p.stage_units, target);
+  }
+}
+
+template <typename Tile, int kUnits, typename Raw>
+__device__ __forceinline__ void load_contiguous_window(const ImplicitGemm& p,
+                                                       const Window<Raw>& window, uint4* target) {
+  if (p.even_rows) {
+    load_window_by_pairs<Tile, kUnits>(p, window, target);
+  } else {
+    load_window<Tile, kUnits>(p, window, target);
+  }
+}
+
+template <typename Tile, typename Raw>
+__device__ __forceinline__ void load_stage(const ImplicitGemm& p, const Window<Raw>& window,
+                                           uint4* target) {
+  if (!p.contiguous || window.channels < p.stage_units * p.unit_channels) {
+    load_any_window<Tile>(p, window, target);
+  } else if (p.stage_units == 1) {
+    load_contiguous_window<Tile, 1>(p, window, target);
+  } else if (p.stage_units == 2) {
+    load_contiguous_window<Tile, 2>(p, window, target);
+  } else {
+    load_contiguous_window<Tile, 4>(p, window, target);
+  }
+}
+
+// Copies a stage's weights behind its window, or nothing where weights are resident.
+__device__ __forceinline__ void start_weights(const ImplicitGemm& p, int64_t first_byte, char* slot,
+                                              Barrier& full) {
+  if (p.resident) return;
+  full.arrive_and_expect(p.weight_bytes);
+  bulk_copy(shared_address(slot) + p.window_bytes, static_cast<const char*>(p.weights) + first_byte,
+            p.weight_bytes, full);
+}
+
+// Every warp loads stages of its own, so that several stages are under way at once.
+template <typename Tile>
+__device__ void load_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, char* ring) {
+  // 16-bit values travel as bits.
+  using Raw = std::conditional_t<sizeof(typename Tile::T) == 4, float, uint16_t>;
+  const int warps = min(Tile::kLoaders / 32, p.ring);
+  const int warp = (threadIdx.x - Tile::kConsumers) / 32;
+  const bool leader = threadIdx.x % 32 == 0;
+  const int stages = p.channel_stages * p.tap_stages;
+  const int slot_bytes = p.window_bytes + (p.resident ? 0 : p.weight_bytes);
+  if (warp >= warps) return;
+  RingPosition at;
+  at.advance(warp, p.ring);
+  int stage = warp;
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, stage -= stages) {
+    if (stage >= stages) continue;
+    const GemmTilePlace place = place_of(p, tile, Tile::kRows);
+    const Raw* x = static_cast<const Raw*>(p.x) +
+                   (place.sample * p.in_channels + place.group * p.channels) * p.in_length;
+    const int64_t position = place.column * p.stride + p.first;
+    for (; stage < stages; stage += warps, at.advance(warps, p.ring)) {
+      const int channel_stage = p.tap_stages == 1 ? stage : stage / p.tap_stages;
+      const int tap_stage = stage - channel_stage * p.tap_stages;
+      const int first_channel = channel_stage * p.stage_units * p.unit_channels;
+      char* slot = ring + at.slot * slot_bytes;
+      barriers.empty[at.slot].wait(at.parity ^ 1);
+      if (leader) {
+        start_weights(p, (int64_t{place.weight_block} * stages + stage) * p.weight_bytes, slot,
+                      barriers.full[at.slot]);
+      }
+      const Window<Raw> window{x + first_channel * p.in_length,
+                               position + tap_stage * p.stage_shift, p.channels - first_channel};
+      load_stage<Tile>(p, window, reinterpret_cast<uint4*>(slot));
+      fence_proxy_async();
+      __syncwarp();
+      if (leader) barriers.full[at.slot].arrive();
+    }
+  }
+}
+
+// Copies the weights of the block's rows, for all its tiles.
+__device__ __forceinline__ void load_resident_weights(const ImplicitGemm& p, Barrier& full,
+                                                      char* resident) {
+  const int stages = p.channel_stages * p.tap_stages;
+  const char* source = static_cast<const char*>(p.weights) +
+                       int64_t{p.weight_bytes} * stages * (blockIdx.x % (p.row_tiles * p.groups));
+  full.arrive_and_expect(stages * p.weight_bytes);
+  for (int s = 0; s < stages; ++s) {
+    bulk_copy(shared_address(resident) + s * p.weight_bytes, source + s * p.weight_bytes,
+              p.weight_bytes, full);
+  }
+}
+
+// Adds the products of one stage. `weights` and `window` are shared addresses in units.
+template <typename Tile>
+__device__ __forceinline__ void multiply_stage(const ImplicitGemm& p, uint32_t weights,
+                                               uint32_t window, bool keep,
+                                               float (&sum)[Tile::kColumns / 2]) {
+  using T = typename Tile::T;
+  constexpr uint32_t kStepUnits = 2 * Tile::kRows;
+  const int warpgroup = threadIdx.x / 128 % Tile::kWarpgroups;
+  const uint32_t first_weight = weights + warpgroup * 64;
+  const auto pass = [&](uint32_t weight_part, uint32_t window_part, bool keep_first) {
+    for (int s = 0; s < p.steps; ++s) {
+      const GemmStep step = p.step[s];
+      wgmma_fence();
+      wgmma<T, Tile::kColumns>(
+          sum, wgmma_descriptor(first_weight + weight_part + s * kStepUnits, Tile::kRows, 8),
+          wgmma_descriptor(window + window_part + step.start, step.k_step, 8), keep_first || s > 0);
+    }
+  };
+  if constexpr (Tile::kParts == 2) {
+    const uint32_t small_weights = p.steps * kStepUnits;
+    pass(small_weights, 0, keep);
+    pass(0, p.stage_units * p.unit_pitch, true);
+    pass(0, 0, true);
+  } else {
+    pass(0, 0, keep);
+  }
+  wgmma_commit();
+}
+
+template <typename Tile>
+__device__ __forceinline__ void store_tile(const ImplicitGemm& p, int64_t tile,
+                                           const float (&sum)[Tile::kColumns / 2], char* staging) {
+  const GemmTilePlace at = place_of(p, tile, Tile::kRows);
+  const int warp = threadIdx.x / 32;
+  const FragmentPlace place{at.sample,
+                            at.column,
+                            at.group * p.group_outputs,
+                            at.row + warp % (4 * Tile::kWarpgroups) * 16,
+                            at.first_of_sample,
+                            at.last_of_sample};
+  if (place.row >= p.group_rows) return;
+  store_fragment<Tile::kColumns, typename Tile::T, Tile::kPlain>(
+      p, place, sum, staging + warp * cuda::kStagingBytes<Tile::kColumns>);
+}
+
+template <typename Tile>
+__device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, char* resident,
+                               char* ring, char* staging) {
+  const int team = threadIdx.x / (128 * Tile::kWarpgroups);
+  const int stages = p.channel_stages * p.tap_stages;
+  const int slot_bytes = p.window_bytes + (p.resident ? 0 : p.weight_bytes);
+  const bool leader = threadIdx.x % 32 == 0;
+  if (p.resident) barriers.weights.wait(0);
+  RingPosition at;
+  at.advance(team * stages, p.ring);
+  uint32_t turn_parity = team == 0 ? 1 : 0;
+  for (int64_t tile = blockIdx.x + int64_t{team} * gridDim.x; tile < p.tiles;
+       tile += int64_t{Tile::kTeams} * gridDim.x) {
+    float sum[Tile::kColumns / 2];
+    [[maybe_unused]] float total[Tile::kParts == 2 ? Tile::kColumns / 2 : 1];
+    int last_slot = 0;
+    // Teams take turns: a wait for a stage must not begin a round of the ring too early.
+    if constexpr (Tile::kTeams > 1) barriers.turn[team].wait(turn_parity);
+    turn_parity ^= 1;
+    for (int stage = 0; stage < stages; ++stage) {
+      barriers.full[at.slot].wait(at.parity);
+      const uint32_t window = shared_address(ring + at.slot * slot_bytes) / kUnitBytes;
+      const uint32_t weights =
+          p.resident ? (shared_address(resident) + static_cast<uint32_t>(stage) * p.weight_bytes) /
+                           kUnitBytes
+                     : window + p.window_bytes / kUnitBytes;
+      if constexpr (Tile::kParts == 2) {
+        multiply_stage<Tile>(p, weights, window, false, sum);
+        wgmma_wait<0>();
+        if (leader) barriers.empty[at.slot].arrive();
+#pragma unroll
+        for (int i = 0; i < Tile::kColumns / 2; ++i) {
+          total[i] = stage == 0 ? sum[i] : total[i] + sum[i];
+        }
+      } else {
+        multiply_stage<Tile>(p, weights, window, stage > 0, sum);
+        if (stage > 0) {
+          wgmma_wait<1>();
+          if (leader) barriers.empty[last_slot].arrive();
+        }
+        last_slot = at.slot;
+      }
+      at.advance(1, p.ring);
+    }
+    if (Tile::kTeams > 1 && leader) barriers.turn[1 - team].arrive();
+    if constexpr (Tile::kParts == 2) {
+      store_tile<Tile>(p, tile, total, staging);
+    } else {
+      wgmma_wait<0>();
+      if (leader) barriers.empty[last_slot].arrive();
+      store_tile<Tile>(p, tile, sum, staging);
+    }
+    at.advance((Tile::kTeams - 1) * stages, p.ring);
+  }
+}
+
+template <typename Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 1)
+    implicit_gemm_sm90_kernel(const __grid_constant__ ImplicitGemm p) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL  // the table only offers the kernel where its code is sm_90a's
+  extern __shared__ __align__(128) char shared[];
+  Sm90Barriers& barriers = *reinterpret_cast<Sm90Barriers*>(shared);
+  char* staging = shared + kSm90BarrierBytes;
+  char* resident = shared + kSm90BarrierBytes + Tile::kStagingBytes;
+  char* ring = resident + (p.resident ? p.channel_stages * p.tap_stages * p.weight_bytes : 0);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < p.ring; ++i) {
+      barriers.full[i].init(p.resident ? 1 : 2);
+      barriers.empty[i].init(4 * Tile::kWarpgroups);
+    }
+    barriers.weights.init(1);
+    for (Barrier& turn : barriers.turn) turn.init(4 * Tile::kWarpgroups);
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (threadIdx.x >= Tile::kConsumers) {
+    if (p.resident && threadIdx.x == Tile::kConsumers) {
+      load_resident_weights(p, barriers.weights, resident);
+    }
+    load_tiles<Tile>(p, barriers, ring);
+  } else {
+    multiply_tiles<Tile>(p, barriers, resident, ring, staging);
+  }
+#endif
+}
+
+template <typename Tile>
+void launch_sm90(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t blocks,
+                 CudaStream stream) {
+  LaunchConfig config{"implicit_gemm_sm90", blocks};
+  config.block = Tile::kThreads;
+  config.shared_bytes = kSm90BarrierBytes + Tile::kStagingBytes + shared_bytes;
+  config.stream = stream;
+  launch(implicit_gemm_sm90_kernel<Tile>, config, gemm);
+}
+
+/// Shared memory of a block on Hopper.
+inline constexpr int64_t kSm90SharedBytes = 227 * 1024;
+
+template <typename T, int kTeams, int kWarpgroups, int kColumns, int kParts, bool kPlain>
+Sm90Kernel sm90_kernel() {
+  using Tile = Sm90Tile<T, kTeams, kWarpgroups, kColumns, kParts, kPlain>;
+  Sm90Kernel kernel;
+  kernel.tile = {Tile::kRows, kColumns, kParts,
+                 kSm90SharedBytes - kSm90BarrierBytes - Tile::kStagingBytes};
+  kernel.teams = kTeams;
+  kernel.plain = kPlain;
+  kernel.launch = launch_sm90<Tile>;
+  return kernel;
+}
+
+}  // namespace engine::cuda

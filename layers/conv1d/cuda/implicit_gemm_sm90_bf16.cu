@@ -1,0 +1,12 @@
+#include "layers/conv1d/cuda/implicit_gemm_sm90.cuh"
+
+namespace engine::cuda {
+
+std::vector<Sm90Kernel> sm90_kernels_bf16() {
+  return {sm90_kernel<__nv_bfloat16, 2, 2, 128, 1, true>(),
+          sm90_kernel<__nv_bfloat16, 1, 2, 256, 1, true>(),
+          sm90_kernel<__nv_bfloat16, 2, 1, 256, 1, true>(),
+          sm90_kernel<__nv_bfloat16, 2, 2, 128, 1, false>()};
+}
+
+}  // namespace engine::cuda

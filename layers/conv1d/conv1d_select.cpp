@@ -22,6 +22,8 @@ std::vector<Conv1dKernel> make_table() {
     table.push_back(cuda::conv1d_im2col_cublas());
     table.push_back(cuda::conv1d_fft());
     table.push_back(cuda::conv1d_split_reduction());
+    table.push_back(cuda::conv1d_depthwise_tiles());
+    table.push_back(cuda::conv1d_depthwise_packs());
   }
   return table;
 }

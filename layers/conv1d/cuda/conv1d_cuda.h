@@ -31,4 +31,12 @@ Conv1dKernel conv1d_implicit_gemm_sm90();
 /// GPU only the build counts, so that choices can be looked at anywhere.
 bool runs_sm90();
 
+/// One input channel a group, stride 1: a pack of outputs for each thread, for few taps
+/// (depthwise_packs.cu).
+Conv1dKernel conv1d_depthwise_packs();
+
+/// One input channel a group: tiles in shared memory, for many taps and for strides
+/// (depthwise_tiles.cu). Requires that a block's inputs and outputs fit 96 KB.
+Conv1dKernel conv1d_depthwise_tiles();
+
 }  // namespace engine::cuda

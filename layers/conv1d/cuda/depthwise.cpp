@@ -10,35 +10,58 @@ int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+// Enough to keep a large GPU's multiprocessors busy to the end.
+constexpr int64_t kManyBlocks = 132 * 8;
+
+// Elements of 16 bytes.
+int64_t pack_width(const Conv1dProblem& p) { return 16 / static_cast<int64_t>(size_of(p.dtype)); }
+
 }  // namespace
+
+DepthwisePacks cut_depthwise_packs(const Conv1dProblem& p) {
+  const int64_t width = pack_width(p);
+  const int64_t pass = 32 * width;
+  const int64_t outputs = p.batch * p.out_channels * p.out_length;
+  // Up to eight packs for each lane while there are segments for all.
+  int64_t most = pass;
+  while (most < 8 * pass && outputs >= 2 * most * kManyBlocks * kDepthwisePackWarps) most *= 2;
+  DepthwisePacks cut;
+  cut.weights = {1, p.kernel_size};
+  // A row may begin anywhere in its first sector of 32 bytes.
+  const int64_t sector = 2 * width;
+  const int64_t length = p.out_length + sector - 1;
+  const int64_t segments = (length - 1) / most + 1;
+  cut.segment = round_up((length - 1) / segments + 1, sector);
+  cut.row_segments = (length - 1) / cut.segment + 1;
+  return cut;
+}
 
 DepthwiseTiles cut_depthwise_tiles(const Conv1dProblem& p, int per_thread) {
   const int64_t common = std::gcd(p.stride, p.dilation);
-  const int64_t width = 16 / static_cast<int64_t>(size_of(p.dtype));
-  DepthwiseTiles tiles;
-  tiles.per_thread = per_thread;
-  tiles.spacing = p.dilation / common;
-  tiles.classes = std::min(p.stride / common, p.kernel_size);
-  tiles.step = p.stride / common * p.dilation;
-  if (tiles.spacing > kDepthwiseTileThreads) return tiles;
-  const int64_t group_outputs = tiles.spacing * per_thread;
-  tiles.row_groups = (p.out_length - 1) / group_outputs + 1;
-  tiles.block_groups = std::min(kDepthwiseTileThreads / tiles.spacing,
-                                p.batch * p.out_channels * tiles.row_groups);
-  const int64_t halo =
-      std::max(int64_t{0}, (p.kernel_size - 1) * p.dilation + 1 - p.stride);
+  const int64_t width = pack_width(p);
+  DepthwiseTiles cut;
+  const int64_t classes = std::min(p.stride / common, p.kernel_size);
+  cut.weights = {classes, round_up((p.kernel_size - 1) / classes + 1, 4)};
+  cut.per_thread = per_thread;
+  cut.spacing = p.dilation / common;
+  cut.step = p.stride * cut.spacing;
+  if (cut.spacing > kDepthwiseTileThreads) return cut;
+  const int64_t group_outputs = cut.spacing * per_thread;
+  cut.row_groups = (p.out_length - 1) / group_outputs + 1;
+  const int64_t groups = p.batch * p.out_channels * cut.row_groups;
+  const int64_t at_once = kDepthwiseTileThreads / cut.spacing;
+  cut.block_groups = groups >= 2 * at_once * kManyBlocks ? 2 * at_once : std::min(at_once, groups);
+  cut.rows =
+      std::min(cut.block_groups, (cut.block_groups + cut.row_groups - 2) / cut.row_groups + 1);
+  const int64_t halo = std::max(int64_t{0}, (p.kernel_size - 1) * p.dilation + 1 - p.stride);
   const int64_t group_inputs = group_outputs * p.stride;
-  tiles.row_packs = round_up(tiles.row_groups * group_inputs + halo, width) / width;
-  tiles.tap_rows = tiles.row_groups == 1
-                       ? tiles.block_groups
-                       : (tiles.block_groups + tiles.row_groups - 2) / tiles.row_groups + 1;
-  tiles.class_taps = round_up((p.kernel_size - 1) / tiles.classes + 1, 4);
-  tiles.tap_pitch = tiles.classes * tiles.class_taps;
-  if (tiles.tap_pitch / 4 % 2 == 0) tiles.tap_pitch += 4;
-  tiles.input_floats = round_up(
-      tiles.block_groups * group_inputs + tiles.tap_rows * (halo + width) + 2 * width, 4);
-  tiles.output_floats = round_up(tiles.block_groups * group_outputs + 2 * width, 4);
-  return tiles;
+  // A row may begin anywhere in its first pack.
+  cut.row_packs = (cut.row_groups * group_inputs + halo + width - 2) / width + 1;
+  cut.input_packs = (cut.block_groups * group_inputs) / width + cut.rows * (halo / width + 3) + 1;
+  cut.output_floats = round_up(cut.block_groups * group_outputs + 2 * width, 4);
+  // Rows' taps fall into different banks.
+  cut.tap_pitch = cut.weights.pitch() / 4 % 2 == 0 ? cut.weights.pitch() + 4 : cut.weights.pitch();
+  return cut;
 }
 
 }  // namespace engine::cuda

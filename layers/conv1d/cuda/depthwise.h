@@ -8,21 +8,40 @@
 
 namespace engine::cuda {
 
-/// What the depthwise kernels compute on. Weights are f32.
+/// What the depthwise kernels compute on.
 struct DepthwiseTensors {
   const void* input = nullptr;
-  const float* weight = nullptr;   ///< as the plan's kernel wants it
-  const float* bias = nullptr;     ///< out_channels values, or null
+  const float* weight = nullptr;   ///< taps and biases, as pack_depthwise_weights() made them
   const void* residual = nullptr;  ///< shaped and stored as the output, or null
   void* output = nullptr;
 };
 
-/// Weights of one channel in the packs kernel's order: kernel_size taps, then zeros.
-inline int64_t depthwise_packs_pitch(const Conv1dProblem& p) { return (p.kernel_size + 3) / 4 * 4; }
+/// How a channel's taps and bias lie: tap k in class k % classes, class_taps places for each class;
+/// the bias behind all classes; zeros up to a multiple of 4.
+struct DepthwiseWeights {
+  int64_t classes = 1;
+  int64_t class_taps = 0;
 
-/// Enqueues depthwise_packs.cu; weight is [out_channels, depthwise_packs_pitch()].
-void depthwise_packs(const Conv1dProblem& problem, const DepthwiseTensors& tensors,
-                     CudaStream stream);
+  int64_t bias_place() const { return classes * class_taps; }
+  int64_t pitch() const { return bias_place() / 4 * 4 + 4; }
+};
+
+inline constexpr int kDepthwisePackWarps = 8;  ///< of a block
+
+/// How depthwise_packs.cu cuts a problem.
+struct DepthwisePacks {
+  DepthwiseWeights weights;
+  int64_t segment = 0;       ///< outputs of a warp; a multiple of 32 bytes
+  int64_t row_segments = 0;  ///< of an output row
+};
+
+DepthwisePacks cut_depthwise_packs(const Conv1dProblem& problem);
+
+/// Enqueues depthwise_packs.cu.
+void depthwise_packs(const Conv1dProblem& problem, const DepthwisePacks& cut,
+                     const DepthwiseTensors& tensors, CudaStream stream);
+
+inline constexpr int kDepthwiseTileThreads = 128;
 
 /// How depthwise_tiles.cu cuts a problem.
 ///
@@ -30,39 +49,29 @@ void depthwise_packs(const Conv1dProblem& problem, const DepthwiseTensors& tenso
 /// `classes`-th taps: such outputs slide over the same inputs. A group is `spacing` * `per_thread`
 /// neighbouring outputs, one thread for each `spacing`-th of them.
 struct DepthwiseTiles {
-  int per_thread = 0;        ///< outputs of a thread: 15 or 7
-  int64_t spacing = 1;       ///< D / gcd(S, D)
-  int64_t classes = 1;       ///< S / gcd(S, D)
-  int64_t step = 1;          ///< lcm(S, D)
-  int64_t row_groups = 0;    ///< groups of an output row
-  int64_t block_groups = 0;  ///< of a block
-  int64_t row_packs = 0;     ///< staged packs of input for a whole row
-  int64_t class_taps = 0;    ///< taps of a class, rounded up to 4
-  int64_t input_floats = 0;  ///< shared memory for input, output and taps
-  int64_t output_floats = 0;
-  int64_t tap_pitch = 0;  ///< of a channel in shared memory; an odd multiple of 4
-  int64_t tap_rows = 0;   ///< rows that a block may touch
+  DepthwiseWeights weights;
+  int64_t per_thread = 0;     ///< outputs of a thread: 15 or 7
+  int64_t spacing = 1;        ///< D / gcd(S, D)
+  int64_t step = 1;           ///< lcm(S, D)
+  int64_t row_groups = 0;     ///< groups of an output row
+  int64_t block_groups = 0;   ///< of a block; 0 where a group is too much for one
+  int64_t row_packs = 0;      ///< of 16 bytes of input that a whole row takes in shared memory
+  int64_t input_packs = 0;    ///< that a block takes, at most
+  int64_t output_floats = 0;  ///< of shared memory
+  int64_t tap_pitch = 0;      ///< of a channel in shared memory, in floats
+  int64_t rows = 0;           ///< that a block's outputs lie in, at most
 
-  int64_t shared_bytes() const { return 4 * (input_floats + output_floats + tap_pitch * tap_rows); }
+  int64_t shared_bytes() const { return 16 * input_packs + 4 * (output_floats + tap_pitch * rows); }
   int64_t blocks(const Conv1dProblem& p) const {
     return (p.batch * p.out_channels * row_groups - 1) / block_groups + 1;
   }
-  /// Outputs computed for one that is kept.
-  double waste(const Conv1dProblem& p) const {
-    return static_cast<double>(row_groups * spacing * per_thread) /
-           static_cast<double>(p.out_length);
-  }
 };
 
-inline constexpr int kDepthwiseTileThreads = 128;
-
-/// The cut with `per_thread` outputs for each thread; block_groups is 0 where a group has more
-/// outputs than a block has threads for.
+/// The cut with `per_thread` outputs for each thread.
 DepthwiseTiles cut_depthwise_tiles(const Conv1dProblem& problem, int per_thread);
 
-/// Enqueues depthwise_tiles.cu; weight is [out_channels, classes, class_taps], tap k at class
-/// k % classes, then zeros.
-void depthwise_tiles(const Conv1dProblem& problem, const DepthwiseTiles& tiles,
+/// Enqueues depthwise_tiles.cu.
+void depthwise_tiles(const Conv1dProblem& problem, const DepthwiseTiles& cut,
                      const DepthwiseTensors& tensors, CudaStream stream);
 
 }  // namespace engine::cuda

@@ -1,4 +1,4 @@
-// Runs of elements that begin at any element of a tensor, read by aligned 16-byte loads.
+// Elements at any place of a tensor, read by aligned loads of 16 bytes.
 #pragma once
 
 #include <cstdint>
@@ -8,30 +8,20 @@
 
 namespace engine::cuda {
 
-/// kCount neighbouring elements as they lie in memory, loaded and unpacked in two steps, so that
-/// several loads can be under way before the first is waited for.
+/// kCount neighbouring elements that begin anywhere among packs of 16 bytes, loaded and unpacked in
+/// two steps, so that several loads can be under way before the first is waited for.
 template <typename T, int kCount>
 class Run {
  public:
-  /// Packs that the run may touch.
+  /// Packs that a run may touch.
   static constexpr int kPacks = (kCount + 2 * kPackWidth<T> - 2) / kPackWidth<T>;
 
-  /// Whether load() at element `index` of a tensor stays within its `total` elements. `skew` is how
-  /// many elements the tensor begins beyond a multiple of 16 bytes.
-  static __device__ __forceinline__ bool readable(int64_t index, int64_t total, int skew) {
-    const int64_t aligned = index - static_cast<int>((index + skew) & (kPackWidth<T> - 1));
-    return aligned >= 0 && aligned + kPacks * kPackWidth<T> <= total;
-  }
-
-  /// Loads the packs that hold the elements from `first` on. `enabled`: else nothing is read.
-  __device__ __forceinline__ void load(const T* first, bool enabled = true) {
-    const auto address = reinterpret_cast<uintptr_t>(first);
-    const auto* packs = reinterpret_cast<const uint4*>(address & ~uintptr_t{15});
-    skip_ = static_cast<int>(address & 15) / static_cast<int>(sizeof(T));
+  /// Loads the elements that begin `skip` elements behind `packs`.
+  __device__ __forceinline__ void load(const uint4* packs, int skip) {
 #pragma unroll
     for (int i = 0; i < kPacks; ++i) {
       uint4 pack = {};
-      if (enabled && i * kPackWidth<T> < skip_ + kCount) pack = __ldg(packs + i);
+      if (i * kPackWidth<T> < skip + kCount) pack = __ldg(packs + i);
       words_[4 * i] = pack.x;
       words_[4 * i + 1] = pack.y;
       words_[4 * i + 2] = pack.z;
@@ -39,33 +29,27 @@ class Run {
     }
   }
 
-  /// The elements in f32. Call once.
-  __device__ __forceinline__ void unpack(float (&values)[kCount]) {
+  /// The elements in f32, `skip` as it was loaded with. Call once.
+  __device__ __forceinline__ void unpack(int skip, float (&values)[kCount]) {
     constexpr int kPerWord = 4 / sizeof(T);
-    shift<2>(skip_ / kPerWord & 2);
-    shift<1>(skip_ / kPerWord & 1);
+    shift<2>(skip / kPerWord & 2);
+    shift<1>(skip / kPerWord & 1);
     if constexpr (kPerWord == 1) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) values[i] = __uint_as_float(words_[i]);
     } else {
-      const int bits = 16 * (skip_ & 1);
+      const int bits = 16 * (skip & 1);
 #pragma unroll
-      for (int i = 0; 2 * i < kCount; ++i) {
-        const uint32_t next = i + 1 < 4 * kPacks ? words_[i + 1] : 0;
-        const Halves halves{__funnelshift_r(words_[i], next, bits)};
-        values[2 * i] = to_float(halves.values[0]);
-        if (2 * i + 1 < kCount) values[2 * i + 1] = to_float(halves.values[1]);
+      for (int i = 0; i < kCount; i += 2) {
+        const uint32_t next = i / 2 + 1 < 4 * kPacks ? words_[i / 2 + 1] : 0;
+        const uint32_t two = __funnelshift_r(words_[i / 2], next, bits);
+        values[i] = half_of(two);
+        if (i + 1 < kCount) values[i + 1] = half_of(two >> 16);
       }
     }
   }
 
  private:
-  union Halves {
-    uint32_t word;
-    T values[sizeof(T) == 2 ? 2 : 1];
-    __device__ Halves(uint32_t w) : word(w) {}
-  };
-
   template <int kBy>
   __device__ __forceinline__ void shift(int enabled) {
 #pragma unroll
@@ -74,8 +58,12 @@ class Run {
     }
   }
 
+  static __device__ __forceinline__ float half_of(uint32_t word) {
+    const auto bits = static_cast<uint16_t>(word);
+    return to_float(*reinterpret_cast<const T*>(&bits));
+  }
+
   uint32_t words_[4 * kPacks];
-  int skip_;  // elements of the first pack before the run
 };
 
 /// How many elements the tensor at `data` begins beyond a multiple of 16 bytes.
@@ -84,22 +72,20 @@ int skew_of(const T* data) {
   return static_cast<int>(reinterpret_cast<uintptr_t>(data) % 16 / sizeof(T));
 }
 
-/// Out of line: few outputs read beyond the ends.
+/// The element at `position` of a padded row, as it is stored; a zero where the padding mode has
+/// none.
+template <typename T>
+__device__ __forceinline__ T read_padded(const T* row, int64_t position, int64_t length,
+                                         PaddingMode mode) {
+  const int64_t source = padded_source(position, length, mode);
+  return source >= 0 && source < length ? row[source] : from_float<T>(0.0f);
+}
+
+/// read_padded() in f32, out of line where few outputs need it.
 template <typename T>
 __device__ __noinline__ float read_beyond(const T* row, int64_t position, int64_t length,
                                           PaddingMode mode) {
-  const int64_t source = padded_source(position, length, mode);
-  return source >= 0 && source < length ? to_float(row[source]) : 0.0f;
-}
-
-/// The element at `position` of a padded row.
-template <typename T>
-__device__ __forceinline__ float read_padded(const T* row, int64_t position, int64_t length,
-                                             PaddingMode mode) {
-  if (static_cast<uint64_t>(position) < static_cast<uint64_t>(length)) {
-    return to_float(row[position]);
-  }
-  return mode == PaddingMode::kZeros ? 0.0f : read_beyond(row, position, length, mode);
+  return to_float(read_padded(row, position, length, mode));
 }
 
 }  // namespace engine::cuda

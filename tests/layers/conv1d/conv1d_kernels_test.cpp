@@ -109,6 +109,34 @@ TEST_CASE("every Conv1d kernel on long reductions for few outputs") {
   check_kernels({"Conv1d", "{out_channels: 130, kernel_size: 3}", {{{3, 33, 701}}}, 9});
 }
 
+TEST_CASE("every Conv1d kernel on depthwise problems of many shapes") {
+  const auto check = [seed = uint64_t{10}](const std::string& attributes,
+                                           const Shape& input) mutable {
+    const int64_t channels = input[1];
+    check_kernels(
+        {"Conv1d",
+         fmt::format("{{groups: {}, in_channels: {}, {}}}", channels, channels, attributes),
+         {{input}},
+         seed++});
+  };
+  // Rows of several blocks, of no multiple of any pack.
+  check("out_channels: 3, kernel_size: 4, padding: 3", {2, 3, 5003});
+  check("out_channels: 2, kernel_size: 3, dilation: 64, padding: 64", {1, 2, 9001});
+  check("out_channels: 2, kernel_size: 63, padding: same", {1, 2, 7777});
+  check("out_channels: 2, kernel_size: 255, padding: causal, padding_mode: replicate",
+        {1, 2, 4100});
+  // Rows much shorter than a block, also shorter than their padding.
+  check("out_channels: 37, kernel_size: 3, padding: 1", {3, 37, 101});
+  check("out_channels: 50, kernel_size: 7, padding: 3, padding_mode: reflect", {2, 50, 29});
+  check("out_channels: 40, kernel_size: 31, padding: 40", {1, 40, 3});
+  check("out_channels: 130, kernel_size: 5, padding: 2, padding_mode: circular", {2, 130, 2});
+  // Strides, with and without a divisor in common with the dilation; several outputs a channel.
+  check("out_channels: 6, kernel_size: 9, stride: 2, padding: 4", {1, 6, 4001});
+  check("out_channels: 6, kernel_size: 8, stride: 4, dilation: 6, padding: 20", {1, 3, 3003});
+  check("out_channels: 4, kernel_size: 2, stride: 9, dilation: 5", {1, 4, 997});
+  check("out_channels: 9, kernel_size: 5, padding: 2", {1, 3, 1500});
+}
+
 TEST_CASE("Conv1d kernels have names of their own") {
   std::vector<std::string> names;
   for (const Conv1dKernel& kernel : conv1d_kernels()) {
@@ -151,6 +179,14 @@ TEST_CASE("the GPU's choice among Conv1d kernels for few outputs") {
                    precision) == "conv1d_split_reduction_sm80");
     }
   }
+
+TEST_CASE("the GPU's choice for depthwise problems") {
+  if constexpr (!kWithCuda) return;
+  const auto cuda = Device::Type::kCuda;
+  CHECK(chosen("{out_channels: 512, kernel_size: 31, groups: 512, padding: same}", {8, 512, 16000},
+               cuda) == "conv1d_depthwise_tiles_cuda");
+  CHECK(chosen("{out_channels: 4096, kernel_size: 4, groups: 4096, padding: 3}", {8, 4096, 4096},
+               cuda, Precision::kFp16) == "conv1d_depthwise_packs_cuda");
 }
 
 TEST_CASE("the choice among Conv1d kernels depends on the problem alone and gives its reason") {

@@ -110,8 +110,7 @@ TEST_CASE("every Conv1d kernel on long reductions for few outputs") {
 }
 
 TEST_CASE("every Conv1d kernel on depthwise problems of many shapes") {
-  const auto check = [seed = uint64_t{10}](const std::string& attributes,
-                                           const Shape& input) mutable {
+  auto check = [seed = uint64_t{10}](const std::string& attributes, const Shape& input) mutable {
     const int64_t channels = input[1];
     check_kernels(
         {"Conv1d",
@@ -179,6 +178,7 @@ TEST_CASE("the GPU's choice among Conv1d kernels for few outputs") {
                    precision) == "conv1d_split_reduction_sm80");
     }
   }
+}
 
 TEST_CASE("the GPU's choice for depthwise problems") {
   if constexpr (!kWithCuda) return;

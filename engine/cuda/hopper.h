@@ -72,11 +72,12 @@ __device__ __forceinline__ void bulk_copy(uint32_t target, const void* source, u
 }
 
 /// A wgmma operand in shared memory without swizzle, K-major: 16-byte units of 8 rows lie one after
-/// the other, `row_step` is the distance from 8 rows to the next 8, `k_step` that from a unit to
-/// the next along K. All in units of 16 bytes, as is the start address.
-__device__ __forceinline__ uint64_t wgmma_descriptor(uint32_t start, uint32_t k_step,
-                                                     uint32_t row_step) {
-  return static_cast<uint64_t>(row_step) << 32 | (k_step << 16 | start);
+/// the other, eights of rows follow each other without gap, and the unit next along K lies `k_step`
+/// units further. `start_and_k_step` holds the place of the first unit and k_step << 16; places are
+/// shared addresses in units.
+__device__ __forceinline__ uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
+  constexpr uint64_t kEightRows = 8;
+  return kEightRows << 32 | start_and_k_step;
 }
 
 __device__ __forceinline__ void wgmma_fence() {

@@ -67,7 +67,7 @@ bool lay_window(GemmPlan& plan, const GemmTile& tile) {
 void list_steps(GemmPlan& plan) {
   plan.steps = 0;
   const auto add = [&](int start, int k_step) {
-    plan.step[plan.steps++] = {static_cast<uint16_t>(start), static_cast<uint16_t>(k_step)};
+    plan.step[plan.steps++] = static_cast<GemmStep>(k_step << 16 | start);
   };
   if (plan.stage_units == 1) {
     for (int t = 0; t < plan.stage_taps; t += 2) {

@@ -35,11 +35,9 @@ struct GemmTile {
   int64_t shared_bytes = 0;  ///< for stages and resident weights
 };
 
-/// Where the units of one instruction lie in the window: the first, and the distance to the second.
-struct GemmStep {
-  uint16_t start;
-  uint16_t k_step;
-};
+/// Where the two units of one instruction lie in the window: the place of the first, and in the
+/// upper 16 bits the distance to the second, as a wgmma descriptor has them.
+using GemmStep = uint32_t;
 
 struct GemmPlan {
   PhaseFold fold;

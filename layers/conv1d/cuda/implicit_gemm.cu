@@ -49,6 +49,7 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.residue_pitch = plan.residue_pitch;
   g.unit_pitch = plan.unit_pitch;
   g.spare_unit = static_cast<int>(plan.window_bytes / kUnitBytes) - 1;
+  g.by_slots = SmallDivide(g.slots);
   g.by_residues = SmallDivide(g.residues);
   g.window_bytes = static_cast<int>(plan.window_bytes);
   g.weight_bytes = static_cast<int>(plan.weight_bytes);

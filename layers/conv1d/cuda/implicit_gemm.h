@@ -82,6 +82,7 @@ struct ImplicitGemm {
   int residue_pitch;
   int unit_pitch;
   int spare_unit;  // behind the window
+  SmallDivide by_slots;
   SmallDivide by_residues;
   int window_bytes;
   int weight_bytes;

@@ -23,8 +23,8 @@
 #include <type_traits>
 
 #include "engine/cuda/hopper.h"
-#include "engine/cuda/predicated_load.h"
 #include "engine/cuda/launch.h"
+#include "engine/cuda/predicated_load.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 #include "layers/conv1d/cuda/store_fragment.h"
 
@@ -157,8 +157,12 @@ struct SlotPlace {
 
   __device__ __forceinline__ SlotPlace(const ImplicitGemm& p, int slot) {
     const bool exists = static_cast<uint32_t>(slot) < static_cast<uint32_t>(p.slots);
-    const uint32_t row = p.by_residues.quotient(slot);
-    first = exists ? (slot - row * p.residues) * p.residue_pitch + row : p.spare_unit;
+    int place = slot;
+    if (p.residues > 1) {
+      const uint32_t row = p.by_residues.quotient(slot);
+      place = (slot - row * p.residues) * p.residue_pitch + row;
+    }
+    first = exists ? place : p.spare_unit;
     pitch = exists ? p.unit_pitch : 0;
   }
 };
@@ -167,40 +171,40 @@ __device__ __forceinline__ bool inside(const ImplicitGemm& p, int64_t position) 
   return static_cast<uint64_t>(position) < static_cast<uint64_t>(p.in_length);
 }
 
-// Loads a window of any kind, one unit of a slot after the other.
-template <typename Tile, typename Raw>
+// Loads a window of any kind, one unit of a slot after the other. kMapped: positions beyond the
+// ends are not zeros.
+template <typename Tile, bool kMapped, typename Raw>
 __device__ __forceinline__ void load_any_window(const ImplicitGemm& p, const Window<Raw>& window,
                                                 uint4* target) {
   constexpr int kElements = kUnitElements<Raw>;
-  constexpr int kSlots = Tile::kWordsInFlight / kElements / 2;
-  for (int begin = threadIdx.x % 32; begin < p.slots; begin += 32 * kSlots) {
-    for (int u = 0; u < p.stage_units; ++u) {
-      Raw unit[kSlots][kElements];
+  constexpr int kSlots = 16 / kElements;
+  const int units = p.stage_units;
+#pragma unroll 1
+  for (int begin = threadIdx.x % 32; begin < p.slots * units; begin += 32 * kSlots) {
+    Raw unit[kSlots][kElements];
 #pragma unroll
-      for (int s = 0; s < kSlots; ++s) {
-        const int slot = begin + 32 * s;
-        const uint32_t row = p.by_residues.quotient(slot);
-        const int64_t position =
-            window.position + row * p.stride + p.residue[slot - row * p.residues];
+    for (int s = 0; s < kSlots; ++s) {
+      const int u = p.by_slots.quotient(begin + 32 * s);
+      const int slot = begin + 32 * s - u * p.slots;
+      const uint32_t row = p.by_residues.quotient(slot);
+      const int64_t position =
+          window.position + row * p.stride + p.residue[slot - row * p.residues];
 #pragma unroll
-        for (int e = 0; e < kElements; ++e) {
-          const int tap = e & (p.unit_taps - 1);
-          const int channel = u * p.unit_channels + (e >> p.log_unit_taps);
-          int64_t source = position + tap * p.spacing;
-          if (p.padding_mode != PaddingMode::kZeros) {
-            source = padded_source(source, p.in_length, p.padding_mode);
-          }
-          unit[s][e] =
-              load_or_zero(window.x + channel * p.in_length + source,
-                           slot < p.slots && channel < window.channels && inside(p, source));
-        }
+      for (int e = 0; e < kElements; ++e) {
+        const int channel = u * p.unit_channels + (e >> p.log_unit_taps);
+        int64_t source = position + (e & (p.unit_taps - 1)) * p.spacing;
+        if constexpr (kMapped) source = padded_source(source, p.in_length, p.padding_mode);
+        unit[s][e] = load_or_zero(window.x + channel * p.in_length + source,
+                                  u < units && channel < window.channels && inside(p, source));
       }
+    }
 #pragma unroll
-      for (int s = 0; s < kSlots; ++s) {
-        const SlotPlace place(p, begin + 32 * s);
-        store_unit<Tile::kParts>(unit[s], target + place.first + u * place.pitch,
-                                 p.stage_units * place.pitch);
-      }
+    for (int s = 0; s < kSlots; ++s) {
+      const int u = p.by_slots.quotient(begin + 32 * s);
+      const int slot = begin + 32 * s - u * p.slots;
+      const SlotPlace place(p, u < units ? slot : -1);
+      store_unit<Tile::kParts>(unit[s], target + place.first + u * place.pitch,
+                               p.stage_units * place.pitch);
     }
   }
 }
@@ -212,8 +216,10 @@ __device__ __forceinline__ void load_window(const ImplicitGemm& p, const Window<
                                             uint4* target) {
   constexpr int kElements = kUnitElements<Raw>;
   constexpr int kSlots = Tile::kWordsInFlight / (kElements * kUnits);
+#pragma unroll 1
   for (int begin = threadIdx.x % 32; begin < p.slots; begin += 32 * kSlots) {
     const Raw* first = window.x + window.position + begin;
+#pragma unroll 1
     for (int u = 0; u < p.stage_units; u += kUnits) {
       Raw unit[kSlots][kUnits][kElements];
       const Raw* source = first;
@@ -284,12 +290,15 @@ __device__ __forceinline__ void load_window_by_pairs(const ImplicitGemm& p,
   const int rest = (p.slots + lead) % 64;
   const bool few = rest <= 16;
   const int many = p.slots + lead - (few ? rest : 0);
+#pragma unroll 1
   for (int begin = 2 * lane - lead; begin < many - lead; begin += 64 * kPairs) {
+#pragma unroll 1
     for (int u = 0; u < p.stage_units; u += kUnits) {
       load_pairs<Tile, kUnits, kPairs>(p, window, begin, u, target);
     }
   }
   if (!few) return;
+#pragma unroll 1
   for (int i = lane; i < (rest + 1) / 2 * p.stage_units; i += 32) {
     const int pair = i / p.stage_units;
     load_pairs<Tile, 1, 1>(p, window, many - lead + 2 * pair, i - pair * p.stage_units, target);
@@ -309,8 +318,10 @@ __device__ __forceinline__ void load_contiguous_window(const ImplicitGemm& p,
 template <typename Tile, typename Raw>
 __device__ __forceinline__ void load_stage(const ImplicitGemm& p, const Window<Raw>& window,
                                            uint4* target) {
-  if (!p.contiguous || window.channels < p.stage_units * p.unit_channels) {
-    load_any_window<Tile>(p, window, target);
+  if (p.padding_mode != PaddingMode::kZeros) {
+    load_any_window<Tile, true>(p, window, target);
+  } else if (!p.contiguous || window.channels < p.stage_units * p.unit_channels) {
+    load_any_window<Tile, false>(p, window, target);
   } else if (p.stage_units == 1) {
     load_contiguous_window<Tile, 1>(p, window, target);
   } else if (p.stage_units == 2) {
@@ -382,6 +393,11 @@ __device__ __forceinline__ void load_resident_weights(const ImplicitGemm& p, Bar
   }
 }
 
+// What a whole warp knows to be the same for all its lanes, in a way that the compiler sees.
+__device__ __forceinline__ uint32_t uniform(uint32_t value) {
+  return __shfl_sync(0xffffffffu, value, 0);
+}
+
 // Adds the products of one stage. `weights` and `window` are shared addresses in units.
 template <typename Tile>
 __device__ __forceinline__ void multiply_stage(const ImplicitGemm& p, uint32_t weights,
@@ -389,25 +405,22 @@ __device__ __forceinline__ void multiply_stage(const ImplicitGemm& p, uint32_t w
                                                float (&sum)[Tile::kColumns / 2]) {
   using T = typename Tile::T;
   constexpr uint32_t kStepUnits = 2 * Tile::kRows;
+  constexpr uint32_t kWeightStep = Tile::kRows << 16;
   const int warpgroup = threadIdx.x / 128 % Tile::kWarpgroups;
-  const uint32_t first_weight = weights + warpgroup * 64;
-  const auto pass = [&](uint32_t weight_part, uint32_t window_part, bool keep_first) {
+  const uint32_t a = uniform(weights + warpgroup * 64 + kWeightStep);
+  const uint32_t b = uniform(window);
+  const auto pass = [&](uint32_t first_a, uint32_t first_b, bool keep_first) {
     for (int s = 0; s < p.steps; ++s) {
-      const GemmStep step = p.step[s];
-      wgmma_fence();
-      wgmma<T, Tile::kColumns>(
-          sum, wgmma_descriptor(first_weight + weight_part + s * kStepUnits, Tile::kRows, 8),
-          wgmma_descriptor(window + window_part + step.start, step.k_step, 8), keep_first || s > 0);
+      wgmma<T, Tile::kColumns>(sum, wgmma_descriptor(first_a + s * kStepUnits),
+                               wgmma_descriptor(first_b + p.step[s]), keep_first || s > 0);
     }
   };
+  wgmma_fence();
   if constexpr (Tile::kParts == 2) {
-    const uint32_t small_weights = p.steps * kStepUnits;
-    pass(small_weights, 0, keep);
-    pass(0, p.stage_units * p.unit_pitch, true);
-    pass(0, 0, true);
-  } else {
-    pass(0, 0, keep);
+    pass(a + p.steps * kStepUnits, b, keep);
+    pass(a, b + p.stage_units * p.unit_pitch, true);
   }
+  pass(a, b, Tile::kParts == 2 || keep);
   wgmma_commit();
 }
 

@@ -7,7 +7,9 @@
 // many output channels with all their phases as fit, or 8 phases of one channel (GemmPlan).
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "layers/conv1d/cuda/epilogue.h"
 #include "layers/conv1d/cuda/implicit_gemm.h"
@@ -25,9 +27,9 @@ struct alignas(16) StagedRow {
 };
 
 /// Bytes of shared memory that a warp needs to store its rows: 8 of them, with room for the way to
-/// a 16-byte boundary, and what is known about 16.
+/// a 32-byte boundary and back, and what is known about 16.
 template <int kColumns>
-inline constexpr int kStagingBytes = 8 * (kColumns + 8) * 4 + 16 * sizeof(StagedRow);
+inline constexpr int kStagingBytes = (8 * (kColumns + 8) + 16) * 4 + 16 * sizeof(StagedRow);
 
 /// A warp's part of a tile.
 struct FragmentPlace {
@@ -105,12 +107,19 @@ __device__ __forceinline__ void load_sums(const float* source, float bias,
   }
 }
 
-/// The activations that are a slope below zero.
+/// The larger of two values, NaN where one is.
+__device__ __forceinline__ float max_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
+}
+
+/// ReLU, where the problem has it.
 template <int kCount>
 __device__ __forceinline__ void bend(const ImplicitGemm& p, float (&values)[kCount]) {
 #pragma unroll
   for (int e = 0; e < kCount; ++e) {
-    if (p.relu) values[e] = values[e] < 0.0f ? 0.0f : values[e];
+    if (p.relu) values[e] = max_or_nan(values[e], 0.0f);
   }
 }
 
@@ -158,7 +167,7 @@ __device__ __forceinline__ void store_vector(const ImplicitGemm& p, const Staged
   if (at >= row.low() && at + kCount <= row.high()) {
     uint4 bits;
     memcpy(&bits, stored, sizeof bits);
-    *reinterpret_cast<uint4*>(target) = bits;
+    __stcg(reinterpret_cast<uint4*>(target), bits);
     return;
   }
 #pragma unroll
@@ -198,29 +207,29 @@ __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const St
   constexpr int kRowVectors = kColumns / kCount;
   constexpr int kAtOnce = 8 / kCount;
   const int lane = threadIdx.x % 32;
+  const float least = p.relu ? 0.0f : -INFINITY;
 #pragma unroll 1
-  for (int i = lane; i < 8 * kRowVectors; i += 32 * kAtOnce) {
-    char* target[kAtOnce];
+  for (int i = 0; i < 8 * kRowVectors; i += 32 * kAtOnce) {
+    T* target[kAtOnce];
     bool stored[kAtOnce];
     float sums[kAtOnce][kCount];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const int channel = (i + 32 * k) / kRowVectors;
+      const int channel = (i + 32 * k + lane) / kRowVectors;
       const StagedRow row = rows[channel];
-      const int at = row.low() + (i + 32 * k) % kRowVectors * kCount;
-      target[k] = row.base + at * static_cast<int>(sizeof(T));
+      const int at = row.low() + (i + 32 * k + lane) % kRowVectors * kCount;
+      target[k] = reinterpret_cast<T*>(row.base) + at;
       stored[k] = at < row.high();
-      load_sums(values + channel * (kColumns + 8) + min(at, kColumns), row.bias, sums[k]);
-      bend(p, sums[k]);
+      load_sums(values + channel * (kColumns + 8) + at, row.bias, sums[k]);
     }
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
       T rounded[kCount];
 #pragma unroll
-      for (int e = 0; e < kCount; ++e) rounded[e] = from_float<T>(sums[k][e]);
+      for (int e = 0; e < kCount; ++e) rounded[e] = from_float<T>(max_or_nan(sums[k][e], least));
       uint4 bits;
       memcpy(&bits, rounded, sizeof bits);
-      if (stored[k]) *reinterpret_cast<uint4*>(target[k]) = bits;
+      if (stored[k]) __stcg(reinterpret_cast<uint4*>(target[k]), bits);
     }
   }
 }

@@ -74,10 +74,10 @@ bool can_implement(const Conv1dProblem& p) {
   return bytes_per_column(p, cut(p)) * columns <= kPieceBytes;
 }
 
-// An H200, as measured: cuBLAS's rate for large products by precision, device copy bandwidth, the
-// cost of a launch. Products fill tiles of 64 rows.
+// An H200, as measured: cuBLAS's rate for large products by precision, the bandwidth that passes
+// over x and y reach, or unfolding and its passes, and the cost of a launch. Products fill tiles of
+// 64 rows.
 double seconds(const Conv1dProblem& p) {
-  constexpr double kBytesPerSecond = 4.2e12;
   constexpr double kLaunch = 4e-6;
   const Pieces pieces = cut(p);
   const double rate = p.precision == Precision::kFp32   ? 50e12
@@ -93,7 +93,8 @@ double seconds(const Conv1dProblem& p) {
   // beside the residual.
   const double elements = unfolded * (pieces.unfold ? 2.0 : 1.0) +
                           results * ((pieces.finish ? 3.0 : 1.0) + (p.residual ? 1.0 : 0.0));
-  const double moved = elements * static_cast<double>(size_of(p.dtype)) / kBytesPerSecond;
+  const double bytes_per_second = pieces.unfold ? 2.4e12 : 4.2e12;
+  const double moved = elements * static_cast<double>(size_of(p.dtype)) / bytes_per_second;
   const double piece_count = (samples / static_cast<double>(pieces.samples)) *
                              (length / static_cast<double>(pieces.columns));
   const double products =

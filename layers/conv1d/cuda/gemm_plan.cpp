@@ -108,15 +108,18 @@ void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
 // Cycles of one multiprocessor for a tile: each stage takes the longer of its products and its
 // loads; fewer than four stages in flight do not hide a load. As measured on an H200.
 double predict_cycles(const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kBytesPerCycle = 14.0;
+  constexpr double kBytesPerCycle = 10.0;    // of the loading warps
+  constexpr double kL2BytesPerCycle = 24.0;  // of all blocks together, for each
   const double products =
       plan.steps * (tile.parts == 2 ? 3.0 : 1.0) * (tile.rows / 64) * (tile.columns / 2.0);
   const double units = static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows;
   // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
   const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
   const double loads = units * kUnitBytes * single / kBytesPerCycle;
+  const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
+  const double l2 = (streamed + units * kUnitBytes) / kL2BytesPerCycle;
   const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 800.0);
-  return plan.stages() * (std::max(products, loads) + 100.0 + waits);
+  return plan.stages() * (std::max({products, loads, l2}) + 100.0 + waits);
 }
 
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.

@@ -4,20 +4,24 @@
 // x and y are NCL; W is packed at load time. GEMM: M = rows (m, r), N = columns q, K = (c, u);
 // GemmPlan says how tiles and stages are cut.
 //
-// Threads: one warpgroup loads, the others multiply. Loaders read x along the length (coalesced,
-// any
-//   alignment, any padding), round to TF32 where that is the precision, and store units of 16 bytes
+// Threads: one warpgroup loads, the others multiply. Loaders read x along the length (coalesced, of
+//   any alignment and padding), round to TF32 where that is the precision, and store units of 16 bytes
 //   of K per input position; one of them starts the bulk copies of weights. wgmma reads both
 //   operands from there, K-major without swizzle: a unit array by row is a valid operand at every
 //   row, so one window with its halo serves all taps, whatever stride and dilation are.
 //   kWarpgroups warpgroups of 64 rows make a team that computes one tile. With two teams, one
 //   multiplies while the other stores.
-// Shared memory: a ring of stages (window of x, and the weights of the stage), or the weights of
-// all
-//   stages once and a ring of windows, where they fit.
+// Shared memory: a ring of stages (window of x, and the weights of the stage), or all weights once
+//   and a ring of windows, where they fit; and what warps stage their stores in.
 // Precision: TF32, f16, bf16 with f32 sums. With kParts = 2, f32 operands are split into two TF32
 //   parts and three products are summed, the small ones first; sums of a stage are added to the
 //   total in f32, because tensor cores truncate when they add.
+// Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights once
+//   for each block where they are resident, else once for each tile, from the L2.
+// Requires: sm_90a; a stage of weights and window that fits shared memory twice (GemmPlan). Inf and
+//   NaN in x also reach outputs whose taps are filled up with zeros beside them.
+// Limited by: with few taps, the instructions that load, round and store; with many, the tensor
+//   cores. Measured shares of the roofline: docs/benchmarks.md.
 #pragma once
 
 #include <type_traits>

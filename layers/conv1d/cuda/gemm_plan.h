@@ -31,6 +31,7 @@ inline constexpr int kMaxResidues = 32;  // arrays of a window
 struct GemmTile {
   int rows = 128;
   int columns = 128;
+  int staged_columns = 128;  ///< that are stored at once
   int parts = 1;             ///< 2 where operands are split into a big and a small part
   int64_t shared_bytes = 0;  ///< for stages and resident weights
 };

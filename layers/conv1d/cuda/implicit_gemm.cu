@@ -26,8 +26,8 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.phase_blocks = plan.phase_blocks;
   g.odd_rows = p.out_length % 2 != 0;
   g.staged_phases = std::min(g.phases, 8);
-  g.staged_pitch = tile.columns * g.staged_phases + 8;
-  g.row_vectors = tile.columns * g.staged_phases * static_cast<int>(size_of(p.dtype)) / 16;
+  g.staged_pitch = tile.staged_columns * g.staged_phases + 8;
+  g.row_vectors = tile.staged_columns * g.staged_phases * static_cast<int>(size_of(p.dtype)) / 16;
   g.by_row_vectors = SmallDivide(g.row_vectors);
   g.relu = p.activation.kind == Activation::Kind::kReLU;
   g.plain = (g.relu || p.activation.kind == Activation::Kind::kIdentity) && !p.residual;

@@ -5,8 +5,8 @@
 // GemmPlan says how tiles and stages are cut.
 //
 // Threads: one warpgroup loads, the others multiply. Loaders read x along the length (coalesced, of
-//   any alignment and padding), round to TF32 where that is the precision, and store units of 16 bytes
-//   of K per input position; one of them starts the bulk copies of weights. wgmma reads both
+//   any alignment and padding), round to TF32 where that is the precision, and store units of 16
+//   bytes of K per input position; one of them starts the bulk copies of weights. wgmma reads both
 //   operands from there, K-major without swizzle: a unit array by row is a valid operand at every
 //   row, so one window with its halo serves all taps, whatever stride and dilation are.
 //   kWarpgroups warpgroups of 64 rows make a team that computes one tile. With two teams, one
@@ -16,7 +16,8 @@
 // Precision: TF32, f16, bf16 with f32 sums. With kParts = 2, f32 operands are split into two TF32
 //   parts and three products are summed, the small ones first; sums of a stage are added to the
 //   total in f32, because tensor cores truncate when they add.
-// Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights once
+// Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
+// once
 //   for each block where they are resident, else once for each tile, from the L2.
 // Requires: sm_90a; a stage of weights and window that fits shared memory twice (GemmPlan). Inf and
 //   NaN in x also reach outputs whose taps are filled up with zeros beside them.
@@ -547,7 +548,7 @@ template <typename T, int kTeams, int kWarpgroups, int kColumns, int kParts, boo
 Sm90Kernel sm90_kernel() {
   using Tile = Sm90Tile<T, kTeams, kWarpgroups, kColumns, kParts, kPlain>;
   Sm90Kernel kernel;
-  kernel.tile = {Tile::kRows, kColumns, kParts,
+  kernel.tile = {Tile::kRows, kColumns, kStagedColumns<kColumns>, kParts,
                  kSm90SharedBytes - kSm90BarrierBytes - Tile::kStagingBytes};
   kernel.teams = kTeams;
   kernel.plain = kPlain;

@@ -26,10 +26,20 @@ struct alignas(16) StagedRow {
   __device__ __forceinline__ int high() const { return ends >> 16; }
 };
 
-/// Bytes of shared memory that a warp needs to store its rows: 8 of them, with room for the way to
-/// a 32-byte boundary and back, and what is known about 16.
+/// Rows longer than 128 columns are stored in two halves, which meet at a sector of each row: the
+/// first is staged with up to a sector of the second.
 template <int kColumns>
-inline constexpr int kStagingBytes = (8 * (kColumns + 8) + 16) * 4 + 16 * sizeof(StagedRow);
+inline constexpr int kHalves = kColumns > 128 ? 2 : 1;
+template <int kColumns>
+inline constexpr int kHalfColumns = kColumns / kHalves<kColumns>;
+template <int kColumns>
+inline constexpr int kStagedColumns = kHalfColumns<kColumns> + (kColumns > 128 ? 16 : 0);
+
+/// Bytes of shared memory that a warp needs to store its rows: 8 of them, with room for the way to
+/// a 32-byte boundary and back, and what is known about the halves of 16.
+template <int kColumns>
+inline constexpr int kStagingBytes = (8 * (kStagedColumns<kColumns> + 8) + 16) * 4 +
+                                     16 * kHalves<kColumns> * sizeof(StagedRow);
 
 /// A warp's part of a tile.
 struct FragmentPlace {
@@ -41,12 +51,12 @@ struct FragmentPlace {
   bool last_of_sample;
 };
 
-/// What is stored of output channel `channel` of the group, and in `shift` how many elements lie
-/// between its base and the tile's column 0. Tiles meet at 32-byte sectors wherever a row begins,
-/// where they overlap.
+/// What is stored of one half of output channel `channel` of the group, and in `shift` how many
+/// elements lie between its base and the half's column 0. Tiles meet at 32-byte sectors wherever a
+/// row begins, where they overlap.
 template <int kColumns, typename T>
 __device__ __forceinline__ StagedRow staged_row(const ImplicitGemm& p, const FragmentPlace& place,
-                                                int channel, int& shift) {
+                                                int channel, int half, int& shift) {
   constexpr int kSector = 32 / sizeof(T);
   if (channel >= p.group_outputs) return {static_cast<char*>(p.y), 0, 0.0f};
   const int64_t first = place.column * p.phases;
@@ -54,42 +64,53 @@ __device__ __forceinline__ StagedRow staged_row(const ImplicitGemm& p, const Fra
   T* start =
       static_cast<T*>(p.y) + (place.sample * p.out_channels + all_channel) * p.out_length + first;
   const int phase = static_cast<int>(reinterpret_cast<uintptr_t>(start) % 32 / sizeof(T));
+  const auto next_sector = [&](int at) { return at + (-(phase + at) & (kSector - 1)); };
   int low = 0;
   int high = static_cast<int>(min(p.out_length - first, int64_t{kColumns} * p.phases));
   if (p.advance < kColumns) {
-    const int end = p.advance * p.phases;
-    if (!place.first_of_sample) low = -phase & (kSector - 1);
-    if (!place.last_of_sample) high = min(high, end + (-(phase + end) & (kSector - 1)));
+    if (!place.first_of_sample) low = next_sector(0);
+    if (!place.last_of_sample) high = min(high, next_sector(p.advance * p.phases));
   }
-  shift = phase % (kSector / 2);
-  return {reinterpret_cast<char*>(start - shift),
+  const int middle = kHalfColumns<kColumns> * p.phases;
+  const int begin = half * middle;
+  if constexpr (kHalves<kColumns> == 2) {
+    const int meeting = p.phase_blocks > 1 ? middle : next_sector(middle);
+    low = half == 0 ? low : max(low, meeting) - begin;
+    high = half == 0 ? min(high, meeting) : max(high - begin, 0);
+  }
+  shift = (phase + begin) % (kSector / 2);
+  return {reinterpret_cast<char*>(start + begin - shift),
           static_cast<uint32_t>((low + shift) | (high + shift) << 16),
           p.epilogue.bias != nullptr ? __ldg(p.epilogue.bias + all_channel) : 0.0f};
 }
 
-/// Puts the 8 rows of one h into shared memory, channel by channel, aligned as they are in y.
-/// `shift` is that of row `lane` of the warp's 16.
-template <int kColumns>
-__device__ __forceinline__ void stage_rows(const ImplicitGemm& p, int shift, int h,
+/// Puts one half of the 8 rows of one h into shared memory, channel by channel, aligned as they are
+/// in y. `shift` is that of entry `lane` of the warp's table of rows, `eight` the first entry.
+template <int kColumns, int kHalf>
+__device__ __forceinline__ void stage_rows(const ImplicitGemm& p, int shift, int eight, int h,
                                            const float (&sum)[kColumns / 2], float* values) {
+  constexpr int kFirst = kHalf * kHalfColumns<kColumns> / 8;
+  constexpr int kSteps = (kHalf == 0 ? kStagedColumns<kColumns> : kHalfColumns<kColumns>) / 8;
   const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int phases = p.staged_phases;
   const int channel = phases == 1 ? g : g / phases;
-  const int row_shift = __shfl_sync(0xffffffffu, shift, 8 * h + channel);
+  const int row_shift = __shfl_sync(0xffffffffu, shift, eight + channel);
   if (channel >= p.row_channels) return;
   float* target =
       values + channel * p.staged_pitch + row_shift + (g - channel * phases) + 2 * t * phases;
   if (phases == 1 && !p.odd_rows) {
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; ++j) {
-      *reinterpret_cast<float2*>(target + 8 * j) = {sum[4 * j + 2 * h], sum[4 * j + 2 * h + 1]};
+    for (int j = 0; j < kSteps; ++j) {
+      const int from = 4 * (kFirst + j) + 2 * h;
+      *reinterpret_cast<float2*>(target + 8 * j) = {sum[from], sum[from + 1]};
     }
     return;
   }
 #pragma unroll
-  for (int j = 0; j < kColumns / 8; ++j) {
-    target[8 * j * phases] = sum[4 * j + 2 * h];
-    target[(8 * j + 1) * phases] = sum[4 * j + 2 * h + 1];
+  for (int j = 0; j < kSteps; ++j) {
+    const int from = 4 * (kFirst + j) + 2 * h;
+    target[8 * j * phases] = sum[from];
+    target[(8 * j + 1) * phases] = sum[from + 1];
   }
 }
 
@@ -204,8 +225,9 @@ template <int kColumns, typename T>
 __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const StagedRow* rows,
                                                  const float* values) {
   constexpr int kCount = 16 / sizeof(T);
-  constexpr int kRowVectors = kColumns / kCount;
+  constexpr int kRowVectors = kStagedColumns<kColumns> / kCount;
   constexpr int kAtOnce = 8 / kCount;
+  constexpr bool kEven = 8 * kRowVectors % (32 * kAtOnce) == 0;  // else the last is stored often
   const int lane = threadIdx.x % 32;
   const float least = p.relu ? 0.0f : -INFINITY;
 #pragma unroll 1
@@ -215,12 +237,13 @@ __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const St
     float sums[kAtOnce][kCount];
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const int channel = (i + 32 * k + lane) / kRowVectors;
+      const int index = kEven ? i + 32 * k + lane : min(i + 32 * k + lane, 8 * kRowVectors - 1);
+      const int channel = index / kRowVectors;
       const StagedRow row = rows[channel];
-      const int at = row.low() + (i + 32 * k + lane) % kRowVectors * kCount;
+      const int at = row.low() + index % kRowVectors * kCount;
       target[k] = reinterpret_cast<T*>(row.base) + at;
       stored[k] = at < row.high();
-      load_sums(values + channel * (kColumns + 8) + at, row.bias, sums[k]);
+      load_sums(values + channel * (kStagedColumns<kColumns> + 8) + at, row.bias, sums[k]);
     }
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
@@ -238,7 +261,7 @@ __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const St
 template <int kColumns, typename T, bool kPlain>
 __device__ __forceinline__ void store_phases(const ImplicitGemm& p, const StagedRow& row,
                                              int first_phase, const float* values) {
-  for (int i = threadIdx.x % 32; i < 8 * kColumns; i += 32) {
+  for (int i = threadIdx.x % 32; i < 8 * kHalfColumns<kColumns>; i += 32) {
     const int phase = first_phase + i % 8;
     const int at = i / 8 * p.phases + phase + row.low();
     if (phase >= p.phases || at >= row.high()) continue;
@@ -260,33 +283,40 @@ __device__ __forceinline__ void store_fragment(const ImplicitGemm& p, const Frag
                                                const float (&sum)[kColumns / 2], char* memory) {
   constexpr int kCount = 16 / sizeof(T);
   const int lane = threadIdx.x % 32;
-  auto* rows = reinterpret_cast<StagedRow*>(memory);  // 8 for each h
-  auto* values = reinterpret_cast<float*>(memory + 16 * sizeof(StagedRow));
+  auto* rows = reinterpret_cast<StagedRow*>(memory);  // 8 for each h of each half
+  auto* values = reinterpret_cast<float*>(rows + 16 * kHalves<kColumns>);
   const int eight = place.row / 8;  // which 8 rows of the group
   bool whole = true;
   int shift = 0;
-  if (lane < 16) {
-    const int h = lane / 8;
+  if (lane < 16 * kHalves<kColumns>) {
+    const int h = lane / 8 % 2;
     const int channel =
         p.phase_blocks > 1 ? (eight + h) / p.phase_blocks : (eight + h) * p.row_channels + lane % 8;
-    const StagedRow row = staged_row<kColumns, T>(p, place, channel, shift);
+    const StagedRow row = staged_row<kColumns, T>(p, place, channel, lane / 16, shift);
     rows[lane] = row;
     whole = (row.low() | row.high()) % kCount == 0;
   }
   whole = __all_sync(0xffffffffu, whole) && kPlain && p.phases == 1;
   __syncwarp();
-#pragma unroll
-  for (int h = 0; h < 2; ++h) {
-    stage_rows<kColumns>(p, shift, h, sum, values);
+  const auto store = [&](int entry, int h) {
     __syncwarp();
     if (whole) {
-      store_whole_rows<kColumns, T>(p, rows + 8 * h, values);
+      store_whole_rows<kColumns, T>(p, rows + entry, values);
     } else if (p.phase_blocks == 1) {
-      store_rows<T, kPlain>(p, rows + 8 * h, values);
+      store_rows<T, kPlain>(p, rows + entry, values);
     } else {
-      store_phases<kColumns, T, kPlain>(p, rows[8 * h], (eight + h) % p.phase_blocks * 8, values);
+      store_phases<kColumns, T, kPlain>(p, rows[entry], (eight + h) % p.phase_blocks * 8, values);
     }
     __syncwarp();
+  };
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    stage_rows<kColumns, 0>(p, shift, 8 * h, h, sum, values);
+    store(8 * h, h);
+    if constexpr (kHalves<kColumns> == 2) {
+      stage_rows<kColumns, 1>(p, shift, 16 + 8 * h, h, sum, values);
+      store(16 + 8 * h, h);
+    }
   }
 }
 

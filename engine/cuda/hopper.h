@@ -9,6 +9,13 @@
 
 #include "engine/cuda/wgmma_operands.h"
 
+/// Whether the pass of the compiler is one that may use these instructions.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define ENGINE_SM90A_CODE 1
+#else
+#define ENGINE_SM90A_CODE 0
+#endif
+
 namespace engine::cuda {
 
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {

@@ -27,9 +27,9 @@
 
 #include <type_traits>
 
+#include "engine/cuda/device_access.h"
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
-#include "engine/cuda/predicated_load.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 #include "layers/conv1d/cuda/store_fragment.h"
 
@@ -504,8 +504,8 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
 template <typename Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
     implicit_gemm_sm90_kernel(const __grid_constant__ ImplicitGemm p) {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL  // the table only offers the kernel where its code is sm_90a's
-  extern __shared__ __align__(128) char shared[];
+#if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
+  char* shared = dynamic_shared();
   Sm90Barriers& barriers = *reinterpret_cast<Sm90Barriers*>(shared);
   char* staging = shared + kSm90BarrierBytes;
   char* resident = shared + kSm90BarrierBytes + Tile::kStagingBytes;

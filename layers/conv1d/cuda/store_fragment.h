@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/cuda/device_access.h"
 #include "layers/conv1d/cuda/epilogue.h"
 #include "layers/conv1d/cuda/implicit_gemm.h"
 
@@ -128,13 +129,6 @@ __device__ __forceinline__ void load_sums(const float* source, float bias,
   }
 }
 
-/// The larger of two values, NaN where one is.
-__device__ __forceinline__ float max_or_nan(float a, float b) {
-  float larger;
-  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
-  return larger;
-}
-
 /// ReLU, where the problem has it.
 template <int kCount>
 __device__ __forceinline__ void bend(const ImplicitGemm& p, float (&values)[kCount]) {
@@ -188,7 +182,7 @@ __device__ __forceinline__ void store_vector(const ImplicitGemm& p, const Staged
   if (at >= row.low() && at + kCount <= row.high()) {
     uint4 bits;
     memcpy(&bits, stored, sizeof bits);
-    __stcg(reinterpret_cast<uint4*>(target), bits);
+    store_16(target, bits);
     return;
   }
 #pragma unroll
@@ -252,7 +246,7 @@ __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const St
       for (int e = 0; e < kCount; ++e) rounded[e] = from_float<T>(max_or_nan(sums[k][e], least));
       uint4 bits;
       memcpy(&bits, rounded, sizeof bits);
-      if (stored[k]) __stcg(reinterpret_cast<uint4*>(target[k]), bits);
+      if (stored[k]) store_16(target[k], bits);
     }
   }
 }

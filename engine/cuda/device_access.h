@@ -1,5 +1,5 @@
-// Loads that a condition may leave out, without a branch: a branch would wait for each load before
-// the next is issued.
+// Memory accesses and arithmetic that CUDA C++ has no words for. Loads that a condition may leave
+// out are single instructions: a branch would wait for each load before the next is issued.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,6 +7,12 @@
 #include <cstdint>
 
 namespace engine::cuda {
+
+/// The block's dynamic shared memory, aligned to 128 bytes.
+__device__ __forceinline__ char* dynamic_shared() {
+  extern __shared__ __align__(128) char memory[];
+  return memory;
+}
 
 /// *source, or 0 where `exists` is false.
 __device__ __forceinline__ float load_or_zero(const float* source, bool exists) {
@@ -60,6 +66,18 @@ __device__ __forceinline__ ushort2 load_pair_or_zero(const uint16_t* source, boo
       : "=h"(value.x), "=h"(value.y)
       : "l"(source), "r"(static_cast<int>(exists)));
   return value;
+}
+
+/// Stores 16 aligned bytes to global memory.
+__device__ __forceinline__ void store_16(void* target, uint4 bits) {
+  __stcg(static_cast<uint4*>(target), bits);
+}
+
+/// The larger of two values, NaN where one is.
+__device__ __forceinline__ float max_or_nan(float a, float b) {
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+  return larger;
 }
 
 }  // namespace engine::cuda

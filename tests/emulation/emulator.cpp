@@ -1,0 +1,155 @@
+#include "tests/emulation/emulator.h"
+
+#include <ucontext.h>
+
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace engine::test::emulator {
+
+dim3 thread_index, block_index, grid_size;
+
+namespace {
+
+constexpr size_t kStackBytes = 128 * 1024;
+
+struct Fiber {
+  ucontext_t context{};
+  std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
+  bool done = false;
+};
+
+// A barrier that its threads pass again and again.
+struct Rendezvous {
+  int arrived = 0;
+  int64_t passed = 0;
+
+  void wait(int threads) {
+    const int64_t mine = passed;
+    if (++arrived == threads) {
+      arrived = 0;
+      ++passed;
+      made_progress();
+    }
+    while (passed == mine) yield();
+  }
+};
+
+struct Warp {
+  Rendezvous barrier;
+  uint64_t given[32] = {};
+};
+
+struct Block {
+  std::vector<Fiber> fibers;
+  std::vector<Warp> warps;
+  Rendezvous barrier;
+  const std::function<void()>* kernel = nullptr;
+  std::exception_ptr error;
+  ucontext_t scheduler{};
+  int64_t progress = 0;
+  size_t current = 0;
+};
+
+Block block;
+alignas(1024) char shared[kSharedBytes];
+
+void enter(size_t thread) {
+  block.current = thread;
+  thread_index.x = static_cast<unsigned>(thread);
+}
+
+void run_thread() {
+  try {
+    (*block.kernel)();
+  } catch (...) {
+    block.error = std::current_exception();
+  }
+  block.fibers[block.current].done = true;
+  made_progress();
+  swapcontext(&block.fibers[block.current].context, &block.scheduler);
+}
+
+void start(Fiber& fiber) {
+  fiber.done = false;
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = kStackBytes;
+  fiber.context.uc_link = nullptr;
+  makecontext(&fiber.context, run_thread, 0);
+}
+
+// Gives every thread a turn; returns how many are not done.
+int run_round() {
+  int left = 0;
+  for (size_t i = 0; i < block.fibers.size() && !block.error; ++i) {
+    if (block.fibers[i].done) continue;
+    enter(i);
+    swapcontext(&block.scheduler, &block.fibers[i].context);
+    if (!block.fibers[i].done) ++left;
+  }
+  return left;
+}
+
+void run_block(int threads) {
+  std::memset(shared, 0xff, sizeof shared);  // NaN wherever nothing was written
+  block.warps.assign(static_cast<size_t>(threads + 31) / 32, Warp{});
+  block.barrier = {};
+  block.error = nullptr;
+  for (Fiber& fiber : block.fibers) start(fiber);
+  for (;;) {
+    const int64_t before = block.progress;
+    const int left = run_round();
+    if (block.error) std::rethrow_exception(block.error);
+    if (left == 0) return;
+    if (block.progress == before) {
+      throw std::runtime_error(std::to_string(left) + " threads of block " +
+                               std::to_string(block_index.x) + " wait in vain");
+    }
+  }
+}
+
+}  // namespace
+
+char* shared_memory() { return shared; }
+
+void made_progress() { ++block.progress; }
+
+void fail(const char* what) {
+  throw std::runtime_error(std::string(what) + ", block " + std::to_string(block_index.x) +
+                           ", thread " + std::to_string(thread_index.x));
+}
+
+void yield() {
+  const size_t me = block.current;
+  swapcontext(&block.fibers[me].context, &block.scheduler);
+  enter(me);
+}
+
+void block_barrier() { block.barrier.wait(static_cast<int>(block.fibers.size())); }
+
+void warp_barrier() { block.warps[block.current / 32].barrier.wait(32); }
+
+uint64_t warp_exchange(uint64_t value, int lane) {
+  Warp& warp = block.warps[block.current / 32];
+  warp.given[block.current % 32] = value;
+  warp.barrier.wait(32);
+  const uint64_t got = warp.given[lane & 31];
+  warp.barrier.wait(32);
+  return got;
+}
+
+void run(int64_t blocks, int threads, const std::function<void()>& kernel) {
+  block.kernel = &kernel;
+  block.fibers.resize(static_cast<size_t>(threads));
+  grid_size = dim3(static_cast<unsigned>(blocks));
+  for (int64_t b = 0; b < blocks; ++b) {
+    block_index = dim3(static_cast<unsigned>(b));
+    run_block(threads);
+  }
+}
+
+}  // namespace engine::test::emulator

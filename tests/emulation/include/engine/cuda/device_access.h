@@ -1,0 +1,35 @@
+// engine/cuda/device_access.h for the emulator: the same functions, which also check alignment.
+#pragma once
+
+#include "tests/emulation/emulator.h"
+
+namespace engine::cuda {
+
+namespace emulator = test::emulator;
+
+inline char* dynamic_shared() { return emulator::shared_memory(); }
+
+template <typename T>
+T load_or_zero(const T* source, bool exists) {
+  return exists ? *source : T{};
+}
+
+inline float2 load_pair_or_zero(const float* source, bool exists) {
+  if (!exists) return {0.0f, 0.0f};
+  if (reinterpret_cast<uintptr_t>(source) % 8 != 0) emulator::fail("a pair is not aligned");
+  return {source[0], source[1]};
+}
+inline ushort2 load_pair_or_zero(const uint16_t* source, bool exists) {
+  if (!exists) return {0, 0};
+  if (reinterpret_cast<uintptr_t>(source) % 4 != 0) emulator::fail("a pair is not aligned");
+  return {source[0], source[1]};
+}
+
+inline void store_16(void* target, uint4 bits) {
+  if (reinterpret_cast<uintptr_t>(target) % 16 != 0) emulator::fail("a store is not aligned");
+  std::memcpy(target, &bits, sizeof bits);
+}
+
+inline float max_or_nan(float a, float b) { return isnan(a) || a > b ? a : b; }
+
+}  // namespace engine::cuda

@@ -1,0 +1,116 @@
+// engine/cuda/hopper.h for the emulator. Copies and products are done at once, so what must be
+// waited for has to be there when they are started; whether results are waited for is not checked.
+#pragma once
+
+#include <type_traits>
+
+#include "tests/emulation/emulator.h"
+
+#define ENGINE_SM90A_CODE 1
+
+namespace engine::cuda {
+
+inline uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(static_cast<const char*>(pointer) - test::emulator::shared_memory());
+}
+
+// As in shared memory: eight bytes.
+struct Barrier {
+  uint16_t arrivals;
+  int16_t missing;
+  int32_t bytes_and_phase;  // bytes that are still to come, times two, and the phase
+
+  void init(int count) {
+    arrivals = static_cast<uint16_t>(count);
+    missing = static_cast<int16_t>(count);
+    bytes_and_phase = 0;
+  }
+  void arrive() {
+    --missing;
+    end_phase();
+  }
+  void arrive_and_expect(uint32_t bytes) {
+    bytes_and_phase += static_cast<int32_t>(2 * bytes);
+    arrive();
+  }
+  void come(uint32_t bytes) {
+    bytes_and_phase -= static_cast<int32_t>(2 * bytes);
+    end_phase();
+  }
+  void wait(uint32_t parity) {
+    while (static_cast<uint32_t>(bytes_and_phase & 1) == (parity & 1)) test::emulator::yield();
+    test::emulator::made_progress();
+  }
+
+ private:
+  void end_phase() {
+    test::emulator::made_progress();
+    if (missing < 0) test::emulator::fail("too many arrivals at a barrier");
+    if (missing > 0 || bytes_and_phase / 2 != 0) return;
+    missing = static_cast<int16_t>(arrivals);
+    bytes_and_phase ^= 1;
+  }
+};
+static_assert(sizeof(Barrier) == 8);
+
+inline void fence_barrier_init() {}
+inline void fence_proxy_async() {}
+
+inline void bulk_copy(uint32_t target, const void* source, uint32_t bytes, Barrier& barrier) {
+  if (target % 16 != 0 || bytes % 16 != 0 || reinterpret_cast<uintptr_t>(source) % 16 != 0) {
+    test::emulator::fail("a bulk copy is not aligned");
+  }
+  if (target + bytes > test::emulator::kSharedBytes) {
+    test::emulator::fail("a bulk copy leaves shared memory");
+  }
+  std::memcpy(test::emulator::shared_memory() + target, source, bytes);
+  barrier.come(bytes);
+}
+
+inline uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
+  constexpr uint32_t kMost = 1 << 14;
+  if ((start_and_k_step & 0xffff) >= kMost || start_and_k_step >> 16 >= kMost) {
+    test::emulator::fail("a wgmma descriptor has no room for a distance");
+  }
+  return start_and_k_step;
+}
+
+inline void wgmma_fence() {}
+inline void wgmma_commit() {}
+template <int kPending>
+void wgmma_wait() {}
+
+// One element of an operand, as the tensor core reads it. float stands for TF32.
+template <typename T>
+float wgmma_element(uint64_t descriptor, int row, int k) {
+  constexpr int kElements = 16 / sizeof(T);
+  const uint64_t unit = (descriptor & 0xffff) + k / kElements * (descriptor >> 16) + row;
+  const uint64_t at = unit * 16 + k % kElements * sizeof(T);
+  if (at + sizeof(T) > test::emulator::kSharedBytes) {
+    test::emulator::fail("a wgmma operand leaves shared memory");
+  }
+  T value;
+  std::memcpy(&value, test::emulator::shared_memory() + at, sizeof value);
+  if constexpr (std::is_same_v<T, float>) {
+    return __uint_as_float(__float_as_uint(value) & 0xffffe000u);
+  } else {
+    return static_cast<float>(value);
+  }
+}
+
+template <typename T, int kColumns>
+void wgmma(float (&sum)[kColumns / 2], uint64_t a, uint64_t b, int keep) {
+  constexpr int kDepth = 32 / sizeof(T);
+  const int thread = threadIdx.x % 128, lane = thread % 32;
+  for (int i = 0; i < kColumns / 2; ++i) {
+    const int row = thread / 32 * 16 + lane / 4 + i / 2 % 2 * 8;
+    const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    double total = keep ? sum[i] : 0.0;
+    for (int k = 0; k < kDepth; ++k) {
+      total += static_cast<double>(wgmma_element<T>(a, row, k)) * wgmma_element<T>(b, column, k);
+    }
+    sum[i] = static_cast<float>(total);
+  }
+}
+
+}  // namespace engine::cuda

@@ -34,12 +34,6 @@ Step make_step(const PrepareContext& context, ElementwiseOp op, const StridedSpa
           }};
 }
 
-void expect_floating(const TensorSpec& spec) {
-  if (is_floating(spec.dtype)) return;
-  throw Error(ErrorKind::kInvalidArgument,
-              fmt::format("expected floating-point inputs, found {}", to_string(spec)));
-}
-
 // The shape that both broadcast to: sizes are matched from the last one, and a 1 stretches.
 Shape broadcast(const Shape& a, const Shape& b) {
   Shape result = a.size() >= b.size() ? a : b;
@@ -82,7 +76,7 @@ class BroadcastLayer : public Layer {
                   fmt::format("expected 2 to {} inputs, found {}", StridedSpace::kMaxArrays,
                               inputs.size()));
     }
-    expect_floating(inputs[0]);
+    expect_floating_point(inputs[0]);
     TensorSpec output = inputs[0];
     for (const TensorSpec& input : inputs) {
       if (input.dtype != output.dtype) {
@@ -124,7 +118,7 @@ class Glu : public Layer {
 
   std::vector<TensorSpec> infer(const std::vector<TensorSpec>& inputs) const override {
     expect_inputs(inputs, 1);
-    expect_floating(inputs[0]);
+    expect_floating_point(inputs[0]);
     TensorSpec output = inputs[0];
     int64_t& size = output.shape[resolve_dim(dim_, output.shape)];
     if (size % 2 != 0) {

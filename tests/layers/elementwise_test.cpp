@@ -72,7 +72,7 @@ TEST_CASE("Add and Mul reject what they cannot take") {
   check_layer_error({"Add", "{}", {{{2, 3, 4}}, {{2, 4}}}},
                     "inputs [2, 3, 4] and [2, 4] do not broadcast");
   check_layer_error({"Add", "{}", {{{2}, DType::kI32}, {{2}, DType::kI32}}},
-                    "expected floating-point inputs, found i32 [2]");
+                    "expected an input of floating-point values, found i32 [2]");
   check_layer_error({"Mul", "{}", {{{2}}, {{2}, DType::kI64}}},
                     "expected inputs of one dtype, found f32 and i64");
   check_layer_error({"Add", "{}", {{{2, 1, 2, 1, 2, 1, 2}}, {{1, 2, 1, 2, 1, 2, 1}}}},
@@ -101,7 +101,8 @@ TEST_CASE("GLU rejects what it cannot take") {
   check_layer_error({"GLU", "{dim: 3}", {{{2, 3, 6}}}},
                     "dimension 3 is out of range for an input of 3 dimensions [2, 3, 6]; expected "
                     "-3 to 2");
-  check_layer_error({"GLU", "{}", {{{2, 4}, DType::kI32}}}, "expected floating-point inputs");
+  check_layer_error({"GLU", "{}", {{{2, 4}, DType::kI32}}},
+                    "expected an input of floating-point values");
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
 // Launching the Hopper implicit GEMM kernels.
 #pragma once
 
-#include <functional>
 #include <vector>
 
-#include "engine/layer.h"
-#include "layers/conv1d/cuda/implicit_gemm.h"
+#include "layers/conv1d/cuda/implicit_gemm_step.h"
 
 namespace engine::cuda {
 
@@ -14,8 +12,7 @@ struct Sm90Kernel {
   GemmTile tile;
   int teams = 1;      ///< tiles that a block computes at once
   bool plain = true;  ///< takes no residual, and no activation but ReLU
-  void (*launch)(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t blocks,
-                 CudaStream stream) = nullptr;
+  ImplicitGemmLaunch launch = nullptr;
 };
 
 /// The kernels of one precision, in implicit_gemm_sm90_<precision>.cu.

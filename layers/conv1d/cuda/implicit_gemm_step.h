@@ -1,0 +1,27 @@
+// What the rows of the implicit GEMM kernels have in common.
+#pragma once
+
+#include "engine/layer.h"
+#include "layers/conv1d/cuda/implicit_gemm.h"
+
+namespace engine::cuda {
+
+/// Launches a kernel that takes `shared_bytes` for stages and resident weights.
+using ImplicitGemmLaunch = void (*)(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t blocks,
+                                    CudaStream stream);
+
+/// Whether sizes are within what plans count with: kernels of at most 1024 taps, strides up to
+/// 1024.
+bool implicit_gemm_allows(const Conv1dProblem& problem);
+
+/// Elements of x and y together.
+double implicit_gemm_elements(const Conv1dProblem& problem);
+
+/// Tiles of all samples and groups.
+int64_t implicit_gemm_tiles(const Conv1dProblem& problem, const GemmPlan& plan);
+
+/// The Step that runs a plan of a compiled tile on `blocks` blocks.
+Step implicit_gemm_step(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
+                        ImplicitGemmLaunch launch, int64_t blocks, const PrepareContext& context);
+
+}  // namespace engine::cuda

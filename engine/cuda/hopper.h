@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "engine/cuda/shared_address.h"
 #include "engine/cuda/wgmma_operands.h"
 
 /// Whether the pass of the compiler is one that may use these instructions.
@@ -17,10 +18,6 @@
 #endif
 
 namespace engine::cuda {
-
-__device__ __forceinline__ uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
 
 /// A barrier in shared memory. A phase ends when `arrivals` threads have arrived and all expected
 /// bytes have come; waiters ask for the parity of the phase that they wait for.

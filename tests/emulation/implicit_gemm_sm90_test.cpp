@@ -208,11 +208,10 @@ Conv1dProblem draw_problem(Random& random) {
 // f, f2 and a residual as the kernel may have them.
 void draw_epilogue(Conv1dProblem& p, bool plain, Random& random) {
   using Kind = Activation::Kind;
-  p.activation.kind = random.pick<Kind>({Kind::kIdentity, Kind::kReLU});
-  if (plain) return;
-  p.activation.kind = random.pick<Kind>({Kind::kIdentity, Kind::kLeakyReLU, Kind::kSiLU});
+  p.activation.kind = random.pick<Kind>({Kind::kIdentity, Kind::kReLU, Kind::kLeakyReLU});
   p.activation.parameter = 0.1f;
-  p.residual = random.chance(0.7);
+  if (!plain) p.activation.kind = random.pick<Kind>({Kind::kIdentity, Kind::kGELU, Kind::kSiLU});
+  p.residual = random.chance(plain ? 0.3 : 0.7);
   if (p.residual && random.chance(0.5)) p.residual_activation.kind = Kind::kReLU;
 }
 

@@ -30,9 +30,15 @@ const std::vector<Sm90Kernel>& kernels_of(Precision precision) {
   }
 }
 
+// Linear on either side of zero.
+bool is_bend(const Activation& activation) {
+  using Kind = Activation::Kind;
+  return activation.kind == Kind::kIdentity || activation.kind == Kind::kReLU ||
+         activation.kind == Kind::kLeakyReLU;
+}
+
 bool is_plain(const Conv1dProblem& p) {
-  const Activation::Kind kind = p.activation.kind;
-  return !p.residual && (kind == Activation::Kind::kIdentity || kind == Activation::Kind::kReLU);
+  return is_bend(p.activation) && is_bend(p.residual_activation);
 }
 
 // A block computes `waves` tiles one after the other: stages, then the stores, which two teams hide

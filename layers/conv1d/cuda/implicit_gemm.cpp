@@ -1,7 +1,7 @@
+#include "layers/conv1d/cuda/implicit_gemm.h"
+
 #include <algorithm>
 #include <bit>
-
-#include "layers/conv1d/cuda/implicit_gemm.h"
 
 namespace engine::cuda {
 
@@ -29,8 +29,6 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.staged_pitch = tile.staged_columns * g.staged_phases + 8;
   g.row_vectors = tile.staged_columns * g.staged_phases * static_cast<int>(size_of(p.dtype)) / 16;
   g.by_row_vectors = SmallDivide(g.row_vectors);
-  g.relu = p.activation.kind == Activation::Kind::kReLU;
-  g.plain = (g.relu || p.activation.kind == Activation::Kind::kIdentity) && !p.residual;
   g.stride = plan.fold.stride;
   g.first = plan.fold.first;
   g.spacing = plan.fold.spacing;

@@ -59,8 +59,6 @@ struct ImplicitGemm {
   int row_vectors;    // of a channel's part
   SmallDivide by_row_vectors;
   bool odd_rows;  // a row of y may begin between two pairs of elements
-  bool relu;      // f is ReLU
-  bool plain;     // nothing but a bias and ReLU is left to do
   FastDivide by_blocks;
   FastDivide by_column_tiles;
   FastDivide by_row_tiles;

@@ -11,7 +11,7 @@ namespace engine::cuda {
 struct Sm90Kernel {
   GemmTile tile;
   int teams = 1;      ///< tiles that a block computes at once
-  bool plain = true;  ///< takes no residual, and no activation but ReLU
+  bool plain = true;  ///< takes no activations but ReLU and LeakyReLU
   ImplicitGemmLaunch launch = nullptr;
 };
 

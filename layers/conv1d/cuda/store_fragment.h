@@ -129,16 +129,54 @@ __device__ __forceinline__ void load_sums(const float* source, float bias,
   }
 }
 
-/// ReLU, where the problem has it.
-template <int kCount>
-__device__ __forceinline__ void bend(const ImplicitGemm& p, float (&values)[kCount]) {
+/// An activation that is linear on either side of zero: identity, ReLU, LeakyReLU.
+struct Bend {
+  float least;  ///< 0 for ReLU
+  float slope;  ///< below zero
+
+  __device__ __forceinline__ explicit Bend(const Activation& activation)
+      : least(activation.kind == Activation::Kind::kReLU ? 0.0f : -INFINITY),
+        slope(activation.kind == Activation::Kind::kLeakyReLU ? activation.parameter : 1.0f) {}
+
+  template <int kCount>
+  __device__ __forceinline__ void apply(float (&values)[kCount]) const {
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) values[e] = max_or_nan(values[e], least);
+    if (slope == 1.0f) return;
+#pragma unroll
+    for (int e = 0; e < kCount; ++e) values[e] = values[e] < 0.0f ? values[e] * slope : values[e];
+  }
+};
+
+/// The residual of element 0 of a row.
+template <typename T>
+__device__ __forceinline__ const T* residual_of(const ImplicitGemm& p, const char* row) {
+  const auto* residual = static_cast<const char*>(p.epilogue.residual);
+  return reinterpret_cast<const T*>(residual + (row - static_cast<const char*>(p.y)));
+}
+
+/// Adds the residual to the elements from `at` on of a row that are stored.
+template <typename T, int kCount>
+__device__ __forceinline__ void add_residual(const ImplicitGemm& p, const StagedRow& row, int at,
+                                             float (&values)[kCount]) {
+  const T* residual = residual_of<T>(p, row.base);
 #pragma unroll
   for (int e = 0; e < kCount; ++e) {
-    if (p.relu) values[e] = max_or_nan(values[e], 0.0f);
+    if (at + e >= row.low() && at + e < row.high()) values[e] += to_float(residual[at + e]);
   }
 }
 
-/// f, the residual and f2 on the elements from `at` on of a row.
+/// f, the residual and f2 on the elements from `at` on of a row, where f and f2 are bends.
+template <typename T, int kCount>
+__device__ __forceinline__ void finish_plain(const ImplicitGemm& p, const StagedRow& row, int at,
+                                             float (&values)[kCount]) {
+  Bend(p.epilogue.activation).apply(values);
+  if (p.epilogue.residual == nullptr) return;
+  add_residual<T>(p, row, at, values);
+  Bend(p.epilogue.residual_activation).apply(values);
+}
+
+/// The same with any activations.
 template <typename T, int kCount>
 __device__ __forceinline__ void finish_vector(const ImplicitGemm& p, const StagedRow& row, int at,
                                               float (&values)[kCount]) {
@@ -171,7 +209,7 @@ __device__ __forceinline__ void store_vector(const ImplicitGemm& p, const Staged
   float values[kCount];
   load_sums<kCount>(source + at, row.bias, values);
   if constexpr (kPlain) {
-    bend(p, values);
+    finish_plain<T>(p, row, at, values);
   } else {
     finish_vector<T>(p, row, at, values);
   }
@@ -213,20 +251,20 @@ __device__ __forceinline__ void store_rows(const ImplicitGemm& p, const StagedRo
   }
 }
 
-/// Stores 8 staged rows of one phase that consist of whole vectors, and to whose sums little is
-/// added: as store_rows(), but without branches, several vectors at once.
-template <int kColumns, typename T>
+/// Stores 8 staged rows of one phase that consist of whole vectors, where f and f2 are bends: as
+/// store_rows(), but without branches, several vectors at once.
+template <int kColumns, typename T, bool kResidual>
 __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const StagedRow* rows,
                                                  const float* values) {
   constexpr int kCount = 16 / sizeof(T);
   constexpr int kRowVectors = kStagedColumns<kColumns> / kCount;
-  constexpr int kAtOnce = 8 / kCount;
+  constexpr int kAtOnce = kResidual ? 1 : 8 / kCount;
   constexpr bool kEven = 8 * kRowVectors % (32 * kAtOnce) == 0;  // else the last is stored often
   const int lane = threadIdx.x % 32;
-  const float least = p.relu ? 0.0f : -INFINITY;
+  const Bend bend(p.epilogue.activation);
 #pragma unroll 1
   for (int i = 0; i < 8 * kRowVectors; i += 32 * kAtOnce) {
-    T* target[kAtOnce];
+    char* target[kAtOnce];
     bool stored[kAtOnce];
     float sums[kAtOnce][kCount];
 #pragma unroll
@@ -235,15 +273,28 @@ __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const St
       const int channel = index / kRowVectors;
       const StagedRow row = rows[channel];
       const int at = row.low() + index % kRowVectors * kCount;
-      target[k] = reinterpret_cast<T*>(row.base) + at;
+      target[k] = row.base + at * static_cast<int>(sizeof(T));
       stored[k] = at < row.high();
       load_sums(values + channel * (kStagedColumns<kColumns> + 8) + at, row.bias, sums[k]);
+      bend.apply(sums[k]);
+    }
+    if constexpr (kResidual) {
+#pragma unroll
+      for (int k = 0; k < kAtOnce; ++k) {
+        const T* residual = residual_of<T>(p, target[k]);
+        float added[kCount];
+#pragma unroll
+        for (int e = 0; e < kCount; ++e) added[e] = stored[k] ? to_float(residual[e]) : 0.0f;
+#pragma unroll
+        for (int e = 0; e < kCount; ++e) sums[k][e] += added[e];
+        Bend(p.epilogue.residual_activation).apply(sums[k]);
+      }
     }
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
       T rounded[kCount];
 #pragma unroll
-      for (int e = 0; e < kCount; ++e) rounded[e] = from_float<T>(max_or_nan(sums[k][e], least));
+      for (int e = 0; e < kCount; ++e) rounded[e] = from_float<T>(sums[k][e]);
       uint4 bits;
       memcpy(&bits, rounded, sizeof bits);
       if (stored[k]) store_16(target[k], bits);
@@ -261,7 +312,7 @@ __device__ __forceinline__ void store_phases(const ImplicitGemm& p, const Staged
     if (phase >= p.phases || at >= row.high()) continue;
     float value[1] = {values[row.low() + i] + row.bias};
     if constexpr (kPlain) {
-      bend(p, value);
+      finish_plain<T>(p, row, at, value);
     } else {
       finish_vector<T>(p, row, at, value);
     }
@@ -269,19 +320,27 @@ __device__ __forceinline__ void store_phases(const ImplicitGemm& p, const Staged
   }
 }
 
-/// Finishes and stores a warp's 16 rows. `memory` has kStagingBytes of the warp's own. kPlain: a
-/// bias and ReLU are all that may be added; the other activations call functions, which would keep
-/// products of tensor cores from overlapping.
-template <int kColumns, typename T, bool kPlain>
-__device__ __forceinline__ void store_fragment(const ImplicitGemm& p, const FragmentPlace& place,
-                                               const float (&sum)[kColumns / 2], char* memory) {
+/// Where a warp of kStagingBytes arranges its rows.
+template <int kColumns>
+struct Staging {
+  StagedRow* rows;  ///< 8 for each h of each half
+  float* values;
+
+  __device__ __forceinline__ explicit Staging(char* memory)
+      : rows(reinterpret_cast<StagedRow*>(memory)),
+        values(reinterpret_cast<float*>(rows + 16 * kHalves<kColumns>)) {}
+};
+
+/// Writes down what is known about a warp's 16 rows, and of entry `lane` its shift. Returns whether
+/// all of them consist of whole vectors.
+template <int kColumns, typename T>
+__device__ __forceinline__ bool describe_rows(const ImplicitGemm& p, const FragmentPlace& place,
+                                              StagedRow* rows, int& shift) {
   constexpr int kCount = 16 / sizeof(T);
   const int lane = threadIdx.x % 32;
-  auto* rows = reinterpret_cast<StagedRow*>(memory);  // 8 for each h of each half
-  auto* values = reinterpret_cast<float*>(rows + 16 * kHalves<kColumns>);
   const int eight = place.row / 8;  // which 8 rows of the group
   bool whole = true;
-  int shift = 0;
+  shift = 0;
   if (lane < 16 * kHalves<kColumns>) {
     const int h = lane / 8 % 2;
     const int channel =
@@ -290,26 +349,52 @@ __device__ __forceinline__ void store_fragment(const ImplicitGemm& p, const Frag
     rows[lane] = row;
     whole = (row.low() | row.high()) % kCount == 0;
   }
-  whole = __all_sync(0xffffffffu, whole) && kPlain && p.phases == 1;
+  whole = __all_sync(0xffffffffu, whole);
   __syncwarp();
-  const auto store = [&](int entry, int h) {
-    __syncwarp();
-    if (whole) {
-      store_whole_rows<kColumns, T>(p, rows + entry, values);
-    } else if (p.phase_blocks == 1) {
-      store_rows<T, kPlain>(p, rows + entry, values);
+  return whole;
+}
+
+/// Finishes and stores 8 staged rows: those of entry `entry` on, of one h. kPlain: f and f2 are
+/// bends; other activations call functions, which would keep products of tensor cores from
+/// overlapping.
+template <int kColumns, typename T, bool kPlain>
+__device__ __forceinline__ void store_staged(const ImplicitGemm& p, const FragmentPlace& place,
+                                             int entry, bool whole,
+                                             const Staging<kColumns>& staging) {
+  const StagedRow* rows = staging.rows + entry;
+  if (kPlain && whole && p.phases == 1) {
+    if (p.epilogue.residual == nullptr) {
+      store_whole_rows<kColumns, T, false>(p, rows, staging.values);
     } else {
-      store_phases<kColumns, T, kPlain>(p, rows[entry], (eight + h) % p.phase_blocks * 8, values);
+      store_whole_rows<kColumns, T, true>(p, rows, staging.values);
     }
+  } else if (p.phase_blocks == 1) {
+    store_rows<T, kPlain>(p, rows, staging.values);
+  } else {
+    const int eight = place.row / 8 + entry / 8 % 2;
+    store_phases<kColumns, T, kPlain>(p, *rows, eight % p.phase_blocks * 8, staging.values);
+  }
+}
+
+/// Finishes and stores a warp's 16 rows. `memory` has kStagingBytes of the warp's own.
+template <int kColumns, typename T, bool kPlain>
+__device__ __forceinline__ void store_fragment(const ImplicitGemm& p, const FragmentPlace& place,
+                                               const float (&sum)[kColumns / 2], char* memory) {
+  const Staging<kColumns> staging(memory);
+  int shift;
+  const bool whole = describe_rows<kColumns, T>(p, place, staging.rows, shift);
+  const auto store = [&](int entry) {
+    __syncwarp();
+    store_staged<kColumns, T, kPlain>(p, place, entry, whole, staging);
     __syncwarp();
   };
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    stage_rows<kColumns, 0>(p, shift, 8 * h, h, sum, values);
-    store(8 * h, h);
+    stage_rows<kColumns, 0>(p, shift, 8 * h, h, sum, staging.values);
+    store(8 * h);
     if constexpr (kHalves<kColumns> == 2) {
-      stage_rows<kColumns, 1>(p, shift, 16 + 8 * h, h, sum, values);
-      store(16 + 8 * h, h);
+      stage_rows<kColumns, 1>(p, shift, 16 + 8 * h, h, sum, staging.values);
+      store(16 + 8 * h);
     }
   }
 }

@@ -4,15 +4,11 @@
 
 #include <type_traits>
 
-#include "tests/emulation/emulator.h"
+#include "engine/cuda/shared_address.h"
 
 #define ENGINE_SM90A_CODE 1
 
 namespace engine::cuda {
-
-inline uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(static_cast<const char*>(pointer) - test::emulator::shared_memory());
-}
 
 // As in shared memory: eight bytes.
 struct Barrier {

@@ -66,13 +66,12 @@ const void* advance(const void* pointer, int64_t elements, DType dtype) {
   return static_cast<const char*>(pointer) + elements * static_cast<int64_t>(size_of(dtype));
 }
 
-// To the nearest 10-bit mantissa, halves away from zero.
+}  // namespace
+
 float round_to_tf32(float value) {
   if (!std::isfinite(value)) return value;
   return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x1000u) & ~0x1fffu);
 }
-
-}  // namespace
 
 void prepare_gemm(Device device) { blas_of(device); }
 

@@ -1,9 +1,8 @@
 #include "layers/conv1d/cuda/conv1d_split_reduction.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
+#include "engine/cuda/blas.h"
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 
@@ -62,11 +61,6 @@ bool can_implement(const Conv1dProblem& p) {
   const Product product = product_of(p);
   return product.rows <= 65535 && product.rows * p.groups < kLimit / product.steps &&
          product.count < kMostBlocks / divide_up(product.columns, kTileColumns);
-}
-
-float round_to_tf32(float value) {
-  if (!std::isfinite(value)) return value;
-  return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x1000u) & ~0x1fffu);
 }
 
 // Microseconds on an H200, fitted to all cuts of some 30 problems in every precision. What warps

@@ -1,9 +1,9 @@
 #include "layers/conv1d/cuda/gemm_plan.h"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 
+#include "engine/cuda/blas.h"
 #include "layers/conv1d/conv1d_taps.h"
 
 namespace engine::cuda {
@@ -137,14 +137,6 @@ GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, 
   plan.tile_cycles = predict_cycles(plan, tile);
   plan.valid = plan.ring >= 2;
   return plan;
-}
-
-float round_to_tf32(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  if ((bits & 0x7f800000u) != 0x7f800000u) bits = (bits + 0x1000u) & 0xffffe000u;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
 }
 
 // What part `part` of a weight is.

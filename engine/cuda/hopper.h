@@ -6,6 +6,7 @@
 #include <cuda_fp16.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "engine/cuda/shared_address.h"
 #include "engine/cuda/wgmma_operands.h"
@@ -96,47 +97,17 @@ __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
-/// Elements of the reduction in one instruction: 32 bytes.
-template <typename T>
-inline constexpr int kWgmmaDepth = 32 / sizeof(T);
-
 /// sum = a * b + (keep ? sum : 0) for a warpgroup: a is 64 x K, b kColumns x K, both by descriptor.
 /// float stands for TF32. Thread t of warp w holds of sum, for j < kColumns / 8 and h, e < 2,
 ///   sum[4 j + 2 h + e] = row 16 w + t / 4 + 8 h, column 8 j + 2 (t % 4) + e.
 template <typename T, int kColumns>
 __device__ __forceinline__ void wgmma(float (&sum)[kColumns / 2], uint64_t a, uint64_t b,
                                       int keep) {
-  static_assert(kColumns == 64 || kColumns == 128 || kColumns == 192 || kColumns == 256);
-  constexpr bool kHalf = std::is_same_v<T, __half>;
-  constexpr bool kBFloat = std::is_same_v<T, __nv_bfloat16>;
-  if constexpr (kColumns == 64) {
-    if constexpr (kHalf)
-      ENGINE_WGMMA(64, "k16.f32.f16.f16", ", 0, 0");
-    else if constexpr (kBFloat)
-      ENGINE_WGMMA(64, "k16.f32.bf16.bf16", ", 0, 0");
-    else
-      ENGINE_WGMMA(64, "k8.f32.tf32.tf32", "");
-  } else if constexpr (kColumns == 128) {
-    if constexpr (kHalf)
-      ENGINE_WGMMA(128, "k16.f32.f16.f16", ", 0, 0");
-    else if constexpr (kBFloat)
-      ENGINE_WGMMA(128, "k16.f32.bf16.bf16", ", 0, 0");
-    else
-      ENGINE_WGMMA(128, "k8.f32.tf32.tf32", "");
-  } else if constexpr (kColumns == 192) {
-    if constexpr (kHalf)
-      ENGINE_WGMMA(192, "k16.f32.f16.f16", ", 0, 0");
-    else if constexpr (kBFloat)
-      ENGINE_WGMMA(192, "k16.f32.bf16.bf16", ", 0, 0");
-    else
-      ENGINE_WGMMA(192, "k8.f32.tf32.tf32", "");
+  static_assert(kColumns == 128 || kColumns == 256);
+  if constexpr (kColumns == 128) {
+    ENGINE_WGMMA(128)
   } else {
-    if constexpr (kHalf)
-      ENGINE_WGMMA(256, "k16.f32.f16.f16", ", 0, 0");
-    else if constexpr (kBFloat)
-      ENGINE_WGMMA(256, "k16.f32.bf16.bf16", ", 0, 0");
-    else
-      ENGINE_WGMMA(256, "k8.f32.tf32.tf32", "");
+    ENGINE_WGMMA(256)
   }
 }
 

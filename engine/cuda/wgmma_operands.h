@@ -1,5 +1,5 @@
 // The operand lists of wgmma, which inline assembly wants spelled out: wgmma's accumulator is a
-// list of 32, 64, 96 or 128 registers.
+// list of 64 or 128 registers.
 #pragma once
 
 #define ENGINE_WGMMA_NAMES_0                                               \
@@ -44,27 +44,20 @@
       "+f"(sum[122]), "+f"(sum[123]), "+f"(sum[124]), "+f"(sum[125]), "+f"(sum[126]),         \
       "+f"(sum[127])
 
-#define ENGINE_WGMMA_NAMES_64 ENGINE_WGMMA_NAMES_0
-#define ENGINE_WGMMA_NAMES_128 ENGINE_WGMMA_NAMES_64 ", " ENGINE_WGMMA_NAMES_1
-#define ENGINE_WGMMA_NAMES_192 ENGINE_WGMMA_NAMES_128 ", " ENGINE_WGMMA_NAMES_2
-#define ENGINE_WGMMA_NAMES_256 ENGINE_WGMMA_NAMES_192 ", " ENGINE_WGMMA_NAMES_3
-#define ENGINE_WGMMA_SUMS_64 ENGINE_WGMMA_SUMS_0
-#define ENGINE_WGMMA_SUMS_128 ENGINE_WGMMA_SUMS_64, ENGINE_WGMMA_SUMS_1
-#define ENGINE_WGMMA_SUMS_192 ENGINE_WGMMA_SUMS_128, ENGINE_WGMMA_SUMS_2
-#define ENGINE_WGMMA_SUMS_256 ENGINE_WGMMA_SUMS_192, ENGINE_WGMMA_SUMS_3
+#define ENGINE_WGMMA_NAMES_128 ENGINE_WGMMA_NAMES_0 ", " ENGINE_WGMMA_NAMES_1
+#define ENGINE_WGMMA_NAMES_256 \
+  ENGINE_WGMMA_NAMES_128 ", " ENGINE_WGMMA_NAMES_2 ", " ENGINE_WGMMA_NAMES_3
+#define ENGINE_WGMMA_SUMS_128 ENGINE_WGMMA_SUMS_0, ENGINE_WGMMA_SUMS_1
+#define ENGINE_WGMMA_SUMS_256 ENGINE_WGMMA_SUMS_128, ENGINE_WGMMA_SUMS_2, ENGINE_WGMMA_SUMS_3
 // The descriptors and the predicate follow the accumulator.
-#define ENGINE_WGMMA_INPUTS_64 "%32, %33"
 #define ENGINE_WGMMA_INPUTS_128 "%64, %65"
-#define ENGINE_WGMMA_INPUTS_192 "%96, %97"
 #define ENGINE_WGMMA_INPUTS_256 "%128, %129"
-#define ENGINE_WGMMA_KEEP_64 "%34"
 #define ENGINE_WGMMA_KEEP_128 "%66"
-#define ENGINE_WGMMA_KEEP_192 "%98"
 #define ENGINE_WGMMA_KEEP_256 "%130"
 
 /// wgmma of `columns` columns on the variables sum, a, b and keep. `tail` holds the flags that only
 /// 16-bit types have: neither operand is transposed.
-#define ENGINE_WGMMA(columns, types, tail)                                                 \
+#define ENGINE_WGMMA_OF(columns, types, tail)                                              \
   asm volatile(                                                                            \
       "{\n"                                                                                \
       ".reg .pred keep;\n"                                                                 \
@@ -76,3 +69,13 @@
                                           "}\n"                                            \
       : ENGINE_WGMMA_SUMS_##columns                                                        \
       : "l"(a), "l"(b), "r"(keep))
+
+/// The same for operands of the type T.
+#define ENGINE_WGMMA(columns)                                \
+  if constexpr (std::is_same_v<T, __half>) {                 \
+    ENGINE_WGMMA_OF(columns, "k16.f32.f16.f16", ", 0, 0");   \
+  } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {   \
+    ENGINE_WGMMA_OF(columns, "k16.f32.bf16.bf16", ", 0, 0"); \
+  } else {                                                   \
+    ENGINE_WGMMA_OF(columns, "k8.f32.tf32.tf32", "");        \
+  }

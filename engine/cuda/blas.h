@@ -37,8 +37,8 @@ inline constexpr int64_t kGemmWorkspaceBytes = int64_t{32} << 20;
 /// not. Thread-safe. Throws Error(kOutOfMemory) or Error(kDevice).
 void prepare_gemm(Device device);
 
-/// The nearest value with TF32's 10 bits of mantissa, halves away from zero; infinities and NaN stay
-/// what they are.
+/// The nearest value with TF32's 10 bits of mantissa, halves away from zero; infinities and NaN
+/// stay what they are.
 float round_to_tf32(float value);
 
 /// The layer's parameter as gemm() multiplies by it: in the storage dtype, and rounded to TF32

@@ -5,6 +5,9 @@
 
 namespace engine::cpu {
 
+/// Every problem: blocks of output channels in registers over panels of packed input
+/// (DenseConvolution), in the best instruction set that the machine has.
+Conv1dKernel conv1d_dense();
 /// Every problem: four output channels at once over tiles of input (TapConvolution).
 Conv1dKernel conv1d_tiled();
 /// Every problem: one output channel at once, over longer tiles. For depthwise convolutions.

@@ -1,0 +1,236 @@
+#include "layers/conv1d/cpu/dense_convolution.h"
+
+#include <algorithm>
+
+namespace engine::cpu {
+namespace {
+
+// The tile of input: 128 KB on the stack of the thread that works on it. With the weights of a
+// chunk beside it, it stays within a second-level cache of 512 KB.
+constexpr int64_t kTileFloats = 32768;
+constexpr int64_t kWeightFloats = 49152;
+constexpr int64_t kMaxColumns = 1024;
+// A panel of the tile: 24 KB of a first-level cache of 32 KB, which the weights pass through.
+constexpr int64_t kPanelFloats = 6144;
+// Longer sums are added up from parts of this many steps: beyond it nothing is gained in speed, and
+// several short chains round less than a long one.
+constexpr int64_t kMaxSteps = 384;
+// About 20 us of work, and 10: waking a thread for less does not pay.
+constexpr double kMinSharedFlops = 2e6;
+constexpr double kMinPieceFlops = 1e6;
+
+int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Input positions that output 0 of a phase reads through taps [first, first + count).
+std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t count) {
+  std::vector<int64_t> positions;
+  for (int64_t i = first; i < first + count; ++i) {
+    positions.push_back(taps.offset + i * taps.shift);
+  }
+  return positions;
+}
+
+}  // namespace
+
+// One part of the work: a tile of outputs, and some of the output channels of a group.
+struct DenseConvolution::Item {
+  const float* input;  // of the item's batch and group
+  const float* weights;
+  const float* bias;      // of the group; null where there is none
+  const float* residual;  // of the item's batch and group; null where there is none
+  float* output;          // of the item's batch and group
+  int64_t group;
+  int64_t first_column;
+  int64_t first_row_block;
+  int64_t end_row_block;
+};
+
+DenseConvolution::DenseConvolution(const TapProblem& problem, int threads)
+    : problem_(problem),
+      loop_(dense_loop()),
+      row_blocks_(ceil_divide(problem.group_outputs, loop_.rows)) {
+  for (int64_t r = 0; r < std::min(problem_.taps.phases(), problem_.out_length); ++r) {
+    const PhaseTaps taps = problem_.taps.phase(r);
+    phases_.push_back(
+        {r, problem_.taps.outputs(r, problem_.out_length), taps, weight_count_, cut(taps)});
+    weight_count_ +=
+        problem_.groups * row_blocks_ * loop_.rows * problem_.group_inputs * taps.count;
+  }
+  columns_ = choose_columns(threads);
+  tiles_ = ceil_divide(phases_.front().outputs, columns_);
+  // Short signals are shared out by output channel too: four items a thread even out the work.
+  if (threads > 1) {
+    const int64_t items = problem_.batch * problem_.groups * tiles_;
+    splits_ = std::clamp(ceil_divide(int64_t{4} * threads, items), int64_t{1}, row_blocks_);
+  }
+  for (Phase& phase : phases_) lay_out_tiles(phase);
+}
+
+// Chunks depend on the layer alone, so that every length finds the same packed weights.
+std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps) const {
+  std::vector<Chunk> chunks;
+  int64_t steps = 0;
+  int64_t first = 0;
+  do {
+    int64_t count = std::min(taps.count - first, kMaxSteps);
+    const auto panel_floats = [&] {
+      return TapTile(positions_of(taps, first, count), problem_.taps.in_stride(), loop_.columns)
+          .row_size();
+    };
+    while (count > 1 && panel_floats() > kPanelFloats) count = ceil_divide(count, 2);
+    const int64_t most = std::min(kPanelFloats / std::max<int64_t>(panel_floats(), 1),
+                                  kMaxSteps / std::max<int64_t>(count, 1));
+    const int64_t parts = ceil_divide(problem_.group_inputs, std::max<int64_t>(most, 1));
+    for (int64_t part = 0; part < parts; ++part) {
+      const int64_t begin = part * problem_.group_inputs / parts;
+      const int64_t end = (part + 1) * problem_.group_inputs / parts;
+      chunks.push_back({TapTile({}, 1, 0), {}, first, count, begin, end - begin, steps});
+      steps += chunks.back().steps();
+    }
+    first += count;
+  } while (first < taps.count);
+  return chunks;
+}
+
+// The longest tile that holds every chunk and leaves every thread enough tiles.
+int64_t DenseConvolution::choose_columns(int threads) const {
+  const int64_t outputs = phases_.front().outputs;
+  if (outputs <= loop_.columns) return ceil_divide(outputs, loop_.lanes) * loop_.lanes;
+  const auto fits = [&](int64_t columns) {
+    for (const Phase& phase : phases_) {
+      for (const Chunk& chunk : phase.chunks) {
+        const TapTile tile(positions_of(phase.taps, chunk.first_tap, chunk.taps),
+                           problem_.taps.in_stride(), columns);
+        if (tile.row_size() * chunk.channels > kTileFloats) return false;
+      }
+    }
+    return true;
+  };
+  const auto enough_tiles = [&](int64_t columns) {
+    return threads == 1 ||
+           problem_.batch * problem_.groups * ceil_divide(outputs, columns) >= 4 * threads;
+  };
+  int64_t columns = loop_.columns;
+  while (2 * columns <= kMaxColumns && columns < outputs && fits(2 * columns) &&
+         enough_tiles(2 * columns)) {
+    columns *= 2;
+  }
+  return columns;
+}
+
+void DenseConvolution::lay_out_tiles(Phase& phase) const {
+  for (Chunk& chunk : phase.chunks) {
+    chunk.tile = TapTile(positions_of(phase.taps, chunk.first_tap, chunk.taps),
+                         problem_.taps.in_stride(), columns_);
+    for (int64_t c = 0; c < chunk.channels; ++c) {
+      for (const int32_t position : chunk.tile.positions()) {
+        chunk.offsets.push_back(static_cast<int32_t>(c * chunk.tile.row_size()) + position);
+      }
+    }
+  }
+}
+
+Tensor DenseConvolution::pack_weights(
+    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+  Tensor packed = Tensor::zeros({weight_count_});
+  float* target = packed.data<float>();
+  const auto pack_block = [&](const Phase& phase, const Chunk& chunk, int64_t g, int64_t m0) {
+    const int64_t valid = std::min(loop_.rows, problem_.group_outputs - m0);
+    for (int64_t c = chunk.first_channel; c < chunk.first_channel + chunk.channels; ++c) {
+      for (int64_t i = 0; i < chunk.taps; ++i, target += loop_.rows) {
+        const int64_t k = phase.taps.first + (chunk.first_tap + i) * phase.taps.step;
+        for (int64_t m = 0; m < valid; ++m) target[m] = weight(g, m0 + m, c, k);
+      }
+    }
+  };
+  for (const Phase& phase : phases_) {
+    for (int64_t g = 0; g < problem_.groups; ++g) {
+      for (const Chunk& chunk : phase.chunks) {
+        for (int64_t b = 0; b < row_blocks_; ++b) pack_block(phase, chunk, g, b * loop_.rows);
+      }
+    }
+  }
+  return packed;
+}
+
+void DenseConvolution::run(const float* input, const float* weights, const float* bias,
+                           const float* residual, float* output, ThreadPool& threads) const {
+  const TapProblem& p = problem_;
+  const int64_t items = p.batch * p.groups * tiles_ * splits_;
+  const double flops = 2.0 * static_cast<double>(p.batch) * static_cast<double>(p.out_length) *
+                       static_cast<double>(weight_count_) / static_cast<double>(phases_.size());
+  const int64_t grain =
+      flops < kMinSharedFlops
+          ? items
+          : static_cast<int64_t>(kMinPieceFlops * static_cast<double>(items) / flops) + 1;
+  threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t split = i % splits_;
+      const int64_t tile = i / splits_ % tiles_;
+      const int64_t part = i / splits_ / tiles_;  // batch and group
+      const int64_t group = part % p.groups;
+      const int64_t first_output = part * p.group_outputs * p.out_length;
+      run_item({input + part * p.group_inputs * p.in_length, weights,
+                bias ? bias + group * p.group_outputs : nullptr,
+                residual ? residual + first_output : nullptr, output + first_output, group,
+                tile * columns_, split * row_blocks_ / splits_,
+                (split + 1) * row_blocks_ / splits_});
+    }
+  });
+}
+
+void DenseConvolution::run_item(const Item& item) const {
+  alignas(64) float tile[kTileFloats];
+  for (const Phase& phase : phases_) {
+    if (item.first_column >= phase.outputs) continue;
+    const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
+    for (const Chunk& chunk : phase.chunks) {
+      for (int64_t c = 0; c < chunk.channels; ++c) {
+        chunk.tile.pack(item.input + (chunk.first_channel + c) * problem_.in_length,
+                        problem_.in_length, problem_.padding_mode, item.first_column, columns,
+                        tile + c * chunk.tile.row_size());
+      }
+      run_chunk(item, phase, chunk, tile);
+    }
+  }
+}
+
+// All panels of a packed tile times as many output channels as keep their weights in the cache,
+// then the next channels.
+void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chunk& chunk,
+                                 const float* tile) const {
+  const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
+  const int64_t block_floats = chunk.steps() * loop_.rows;
+  const int64_t most_blocks =
+      std::max<int64_t>(kWeightFloats / std::max<int64_t>(block_floats, 1), 1);
+  const int64_t steps_before =
+      item.group * problem_.group_inputs * phase.taps.count + chunk.steps_before;
+  const float* weights = item.weights + phase.weights + steps_before * row_blocks_ * loop_.rows;
+  DensePanel panel{};
+  panel.offsets = chunk.offsets.data();
+  panel.steps = chunk.steps();
+  panel.row_stride = problem_.out_length;
+  panel.column_stride = problem_.taps.phases();
+  panel.first = &chunk == &phase.chunks.front();
+  panel.last = &chunk == &phase.chunks.back();
+  panel.activation = problem_.activation;
+  panel.residual_activation = problem_.residual_activation;
+  for (int64_t block = item.first_row_block; block < item.end_row_block; block += most_blocks) {
+    const int64_t row = block * loop_.rows;
+    const int64_t end_row = std::min(block + most_blocks, item.end_row_block) * loop_.rows;
+    panel.weights = weights + block * block_floats;
+    panel.rows = std::min(end_row, problem_.group_outputs) - row;
+    panel.bias = item.bias ? item.bias + row : nullptr;
+    for (int64_t column = 0; column < columns; column += loop_.columns) {
+      const int64_t start =
+          row * panel.row_stride + phase.index + (item.first_column + column) * panel.column_stride;
+      panel.tile = tile + column;
+      panel.columns = std::min(columns - column, loop_.columns);
+      panel.output = item.output + start;
+      panel.residual = item.residual ? item.residual + start : nullptr;
+      loop_.run(panel);
+    }
+  }
+}
+
+}  // namespace engine::cpu

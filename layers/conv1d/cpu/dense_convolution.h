@@ -1,0 +1,78 @@
+// Any TapProblem on the CPU as a product of packed weights and tiles of input, for dense groups.
+//
+// The reduction over channels and taps is cut into chunks. For each chunk a tile of input is packed
+// once for all taps (TapTile), without strides and with its padding: it stays in the second-level
+// cache. Panels of a few vectors of its columns stay in the first level while all output channels
+// pass over them (DensePanel), with weights packed in the order of their use. Threads share out
+// tiles, and output channels too where the signal is short.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/cpu/thread_pool.h"
+#include "engine/tensor.h"
+#include "layers/conv1d/cpu/dense_panel.h"
+#include "layers/conv1d/cpu/tap_tile.h"
+#include "layers/conv1d/tap_problem.h"
+
+namespace engine::cpu {
+
+/// A TapProblem cut into chunks and tiles. Immutable; run() may be called from many threads.
+class DenseConvolution {
+ public:
+  /// `threads` is how many will share the work.
+  DenseConvolution(const TapProblem& problem, int threads);
+
+  /// Phases that have outputs: what the packed weights depend on beside the layer.
+  int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
+
+  /// Weights in the order that run() reads: for each phase and group, chunks of blocks of output
+  /// channels [C, taps, channels], zeros beyond M. `weight(g, m, c, k)` gives one of them.
+  Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
+
+  /// `weights` as pack_weights() made them; `bias` has groups * M values or is null; `residual` is
+  /// shaped as the output, or null.
+  void run(const float* input, const float* weights, const float* bias, const float* residual,
+           float* output, ThreadPool& threads) const;
+
+ private:
+  // A part of the reduction: consecutive taps of consecutive input channels.
+  struct Chunk {
+    TapTile tile;
+    std::vector<int32_t> offsets;  // in the tile, of each step
+    int64_t first_tap;
+    int64_t taps;
+    int64_t first_channel;
+    int64_t channels;
+    int64_t steps_before;
+
+    int64_t steps() const { return channels * taps; }
+  };
+  struct Phase {
+    int64_t index;
+    int64_t outputs;
+    PhaseTaps taps;
+    int64_t weights;  // offset of the phase's packed weights
+    std::vector<Chunk> chunks;
+  };
+  struct Item;
+
+  std::vector<Chunk> cut(const PhaseTaps& taps) const;
+  int64_t choose_columns(int threads) const;
+  void lay_out_tiles(Phase& phase) const;
+  void run_item(const Item& item) const;
+  void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk, const float* tile) const;
+
+  TapProblem problem_;
+  DenseLoop loop_;
+  int64_t row_blocks_;  // blocks of output channels in a group
+  std::vector<Phase> phases_;
+  int64_t weight_count_ = 0;
+  int64_t columns_ = 0;  // outputs of one phase in a tile
+  int64_t tiles_ = 0;    // along the length
+  int64_t splits_ = 1;   // parts that a group's row blocks are shared out in
+};
+
+}  // namespace engine::cpu

@@ -1,0 +1,208 @@
+#include "layers/conv1d/cpu/dense_panel.h"
+
+#include <algorithm>
+
+#include "layers/activation/activation_math.h"
+
+// Vectors must have a known size to be held in arrays; what AVX3_DL and SSSE3 add is not used here.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "layers/conv1d/cpu/dense_panel.cpp"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#ifndef CONV1D_DENSE_PANEL_ONCE
+#define CONV1D_DENSE_PANEL_ONCE
+namespace engine::cpu {
+namespace {
+
+// f(x) for one value and for sums of any place of y: parts of vectors, interleaved phases, and
+// functions that are computed value by value.
+void store_values(const DensePanel& p, const float* sums, int64_t row, int64_t column,
+                  int64_t count) {
+  const int64_t start = row * p.row_stride + column * p.column_stride;
+  float* y = p.output + start;
+  const float bias = p.bias ? p.bias[row] : 0.0f;
+  with_activation_math(p.last ? p.activation.kind : Activation::Kind::kIdentity, [&](auto math) {
+    for (int64_t j = 0; j < count; ++j) {
+      float& place = y[j * p.column_stride];
+      place = math.apply(sums[j] + (p.first ? bias : place), p.activation);
+    }
+  });
+  if (!p.last || p.residual == nullptr) return;
+  const float* residual = p.residual + start;
+  with_activation_math(p.residual_activation.kind, [&](auto math) {
+    for (int64_t j = 0; j < count; ++j) {
+      float& place = y[j * p.column_stride];
+      place = math.apply(place + residual[j * p.column_stride], p.residual_activation);
+    }
+  });
+}
+
+bool has_vector_form(const Activation& activation) {
+  return activation.kind == Activation::Kind::kIdentity ||
+         activation.kind == Activation::Kind::kReLU ||
+         activation.kind == Activation::Kind::kLeakyReLU;
+}
+
+}  // namespace
+}  // namespace engine::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace engine::cpu::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The block of sums, one operand vector for each of its columns and one weight fill the registers:
+// 32 of them with AVX-512 and NEON, else 16, of which SSE4 needs one more for a product.
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kRows = 8;
+constexpr int kVectors = 3;
+#elif HWY_TARGET <= HWY_AVX2
+constexpr int kRows = 4;
+constexpr int kVectors = 3;
+#else
+constexpr int kRows = 4;
+constexpr int kVectors = 2;
+#endif
+// Vectors in a panel: whole blocks of every width.
+constexpr int kPanelVectors = 6;
+
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+
+HWY_INLINE V activate(V x, const Activation& activation) {
+  const D d;
+  switch (activation.kind) {
+    case Activation::Kind::kReLU:
+      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+    case Activation::Kind::kLeakyReLU:
+      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, activation.parameter)),
+                            x);
+    default:
+      return x;
+  }
+}
+
+// One whole vector of y.
+HWY_INLINE void store_vector(const DensePanel& p, V sum, int64_t row, int64_t column) {
+  const D d;
+  const int64_t start = row * p.row_stride + column;
+  float* y = p.output + start;
+  if (!p.first) {
+    sum = hn::Add(sum, hn::LoadU(d, y));
+  } else if (p.bias) {
+    sum = hn::Add(sum, hn::Set(d, p.bias[row]));
+  }
+  if (p.last) {
+    sum = activate(sum, p.activation);
+    if (p.residual) {
+      sum = activate(hn::Add(sum, hn::LoadU(d, p.residual + start)), p.residual_activation);
+    }
+  }
+  hn::StoreU(sum, d, y);
+}
+
+// rows x (vectors * kLanes) sums from (row, column) on.
+template <int rows, int vectors>
+HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t column) {
+  const D d;
+  const float* tile = p.tile + column;
+  const float* weights = p.weights + row * p.steps;
+  for (int r = 0; r < rows; ++r) {
+    const float* y = p.output + (row + r) * p.row_stride + column * p.column_stride;
+    for (int v = 0; v < vectors; ++v) hwy::Prefetch(y + v * kLanes);
+  }
+  V sums[rows][vectors];
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) sums[r][v] = hn::Zero(d);
+  }
+  for (int64_t s = 0; s < p.steps; ++s) {
+    const float* x = tile + p.offsets[s];
+    V columns[vectors];
+    for (int v = 0; v < vectors; ++v) columns[v] = hn::LoadU(d, x + v * kLanes);
+    for (int r = 0; r < rows; ++r) {
+      const V weight = hn::Set(d, weights[r]);
+      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(weight, columns[v], sums[r][v]);
+    }
+    weights += kRows;
+  }
+  const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
+  if (whole_vectors && columns == vectors * kLanes) {
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < vectors; ++v) {
+        store_vector(p, sums[r][v], row + r, column + v * kLanes);
+      }
+    }
+    return;
+  }
+  HWY_ALIGN float values[vectors * kLanes];
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values + v * kLanes);
+    store_values(p, values, row + r, column, columns);
+  }
+}
+
+using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);
+
+// Blocks of 1 to 6 vectors, as far as the registers reach.
+template <int rows>
+struct Blocks {
+  static constexpr int kWidest = rows * kPanelVectors <= kRows * kVectors
+                                     ? kPanelVectors
+                                     : (rows * 3 <= kRows * kVectors ? 3 : kVectors);
+  static constexpr Block kTable[] = {
+      block<rows, 1>,
+      block<rows, kWidest >= 2 ? 2 : kWidest>,
+      block<rows, kWidest >= 3 ? 3 : kWidest>,
+      block<rows, kWidest >= 4 ? 4 : kWidest>,
+      block<rows, kWidest >= 5 ? 5 : kWidest>,
+      block<rows, kWidest>,
+  };
+};
+
+template <int rows>
+void row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
+  constexpr int kWidest = Blocks<rows>::kWidest;
+  for (int64_t column = 0; column < p.columns; column += kWidest * kLanes) {
+    const int64_t vectors = (p.columns - column + kLanes - 1) / kLanes;
+    Blocks<rows>::kTable[HWY_MIN(vectors, int64_t{kWidest}) - 1](p, whole_vectors, row, column);
+  }
+}
+
+template <int rows>
+void last_row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
+  if (p.rows - row == rows) return row_block<rows>(p, whole_vectors, row);
+  if constexpr (rows > 1) last_row_block<rows - 1>(p, whole_vectors, row);
+}
+
+void run_panel(const DensePanel& p) {
+  const bool whole_vectors =
+      p.column_stride == 1 &&
+      (!p.last || (has_vector_form(p.activation) &&
+                   (p.residual == nullptr || has_vector_form(p.residual_activation))));
+  int64_t row = 0;
+  for (; row + kRows <= p.rows; row += kRows) row_block<kRows>(p, whole_vectors, row);
+  last_row_block<kRows - 1>(p, whole_vectors, row);
+}
+
+DenseLoop loop() { return {kRows, kLanes, kPanelVectors * kLanes, run_panel}; }
+
+}  // namespace
+}  // namespace engine::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine::cpu {
+
+HWY_EXPORT(loop);
+
+DenseLoop dense_loop() { return HWY_DYNAMIC_DISPATCH(loop)(); }
+
+}  // namespace engine::cpu
+#endif

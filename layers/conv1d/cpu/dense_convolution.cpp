@@ -124,7 +124,8 @@ void DenseConvolution::lay_out_tiles(Phase& phase) const {
                          problem_.taps.in_stride(), columns_);
     for (int64_t c = 0; c < chunk.channels; ++c) {
       for (const int32_t position : chunk.tile.positions()) {
-        chunk.offsets.push_back(static_cast<int32_t>(c * chunk.tile.row_size()) + position);
+        const int64_t floats = c * chunk.tile.row_size() + position;
+        chunk.offsets.push_back(static_cast<int32_t>(floats) * int32_t{sizeof(float)});
       }
     }
   }

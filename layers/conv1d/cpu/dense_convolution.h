@@ -41,7 +41,7 @@ class DenseConvolution {
   // A part of the reduction: consecutive taps of consecutive input channels.
   struct Chunk {
     TapTile tile;
-    std::vector<int32_t> offsets;  // in the tile, of each step
+    std::vector<int32_t> offsets;  // in the tile, of each step, in bytes
     int64_t first_tap;
     int64_t taps;
     int64_t first_channel;

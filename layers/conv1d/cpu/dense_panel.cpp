@@ -112,7 +112,7 @@ HWY_INLINE void store_vector(const DensePanel& p, V sum, int64_t row, int64_t co
 template <int rows, int vectors>
 HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t column) {
   const D d;
-  const float* tile = p.tile + column;
+  const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
   for (int r = 0; r < rows; ++r) {
     const float* y = p.output + (row + r) * p.row_stride + column * p.column_stride;
@@ -122,15 +122,15 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) sums[r][v] = hn::Zero(d);
   }
-  for (int64_t s = 0; s < p.steps; ++s) {
-    const float* x = tile + p.offsets[s];
+  const int32_t* const end = p.offsets + p.steps;
+  for (const int32_t* offset = p.offsets; offset < end; ++offset, weights += kRows) {
+    const auto* x = reinterpret_cast<const float*>(tile + *offset);
     V columns[vectors];
     for (int v = 0; v < vectors; ++v) columns[v] = hn::LoadU(d, x + v * kLanes);
     for (int r = 0; r < rows; ++r) {
       const V weight = hn::Set(d, weights[r]);
       for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(weight, columns[v], sums[r][v]);
     }
-    weights += kRows;
   }
   const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
   if (whole_vectors && columns == vectors * kLanes) {

@@ -1,9 +1,9 @@
 // The innermost loop of dense CPU convolutions: all output channels over a few vectors of columns.
 //
-// sums[m, j] = sum over s of weights[m, s] * tile[offsets[s] + j], where step s is one input
-// channel and tap. A block of output channels times a few vectors of columns is held in registers:
-// each step loads the columns, broadcasts one weight for every channel of the block, and multiplies
-// and adds.
+// sums[m, j] = sum over s of weights[m, s] * x[s, j], where step s is one input channel and tap,
+// and x[s] lies offsets[s] behind the start of a tile. A block of output channels times a few
+// vectors of columns is held in registers: each step loads the columns, broadcasts one weight for
+// every channel of the block, and multiplies and adds.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ namespace engine::cpu {
 /// and the residual to the last.
 struct DensePanel {
   const float* tile;       ///< whole vectors of columns may be read
-  const int32_t* offsets;  ///< [steps]
+  const int32_t* offsets;  ///< [steps], in bytes
   int64_t steps;
   const float* weights;  ///< [blocks of DenseLoop::rows channels, steps, channels of the block]
   int64_t rows;

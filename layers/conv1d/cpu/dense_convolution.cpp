@@ -84,7 +84,7 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = part * problem_.group_inputs / parts;
       const int64_t end = (part + 1) * problem_.group_inputs / parts;
-      chunks.push_back({TapTile({}, 1, 0), {}, first, count, begin, end - begin, steps});
+      chunks.push_back({TapTile({}, 1, 0), {}, first, count, begin, end - begin, steps, 0});
       steps += chunks.back().steps();
     }
     first += count;
@@ -127,6 +127,16 @@ void DenseConvolution::lay_out_tiles(Phase& phase) const {
         const int64_t floats = c * chunk.tile.row_size() + position;
         chunk.offsets.push_back(static_cast<int32_t>(floats) * int32_t{sizeof(float)});
       }
+    }
+    // Few channels leave room for long panels, which write longer pieces of each row of y.
+    chunk.panel_columns = loop_.columns;
+    const auto fits = [&](int64_t columns) {
+      const TapTile panel(positions_of(phase.taps, chunk.first_tap, chunk.taps),
+                          problem_.taps.in_stride(), columns);
+      return panel.row_size() * chunk.channels <= kPanelFloats;
+    };
+    while (chunk.panel_columns < columns_ && fits(2 * chunk.panel_columns)) {
+      chunk.panel_columns *= 2;
     }
   }
 }
@@ -222,11 +232,11 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     panel.weights = weights + block * block_floats;
     panel.rows = std::min(end_row, problem_.group_outputs) - row;
     panel.bias = item.bias ? item.bias + row : nullptr;
-    for (int64_t column = 0; column < columns; column += loop_.columns) {
+    for (int64_t column = 0; column < columns; column += chunk.panel_columns) {
       const int64_t start =
           row * panel.row_stride + phase.index + (item.first_column + column) * panel.column_stride;
       panel.tile = tile + column;
-      panel.columns = std::min(columns - column, loop_.columns);
+      panel.columns = std::min(columns - column, chunk.panel_columns);
       panel.output = item.output + start;
       panel.residual = item.residual ? item.residual + start : nullptr;
       loop_.run(panel);

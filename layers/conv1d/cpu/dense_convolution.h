@@ -47,6 +47,7 @@ class DenseConvolution {
     int64_t first_channel;
     int64_t channels;
     int64_t steps_before;
+    int64_t panel_columns;
 
     int64_t steps() const { return channels * taps; }
   };

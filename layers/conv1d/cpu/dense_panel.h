@@ -38,7 +38,7 @@ struct DensePanel {
 struct DenseLoop {
   int64_t rows;     ///< output channels in a block
   int64_t lanes;    ///< floats of a vector
-  int64_t columns;  ///< at most, in one call
+  int64_t columns;  ///< whole blocks of every width: multiples of it waste nothing
   void (*run)(const DensePanel& panel);
 };
 

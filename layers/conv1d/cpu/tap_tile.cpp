@@ -25,6 +25,26 @@ float padded_value(const float* channel, int64_t length, PaddingMode mode, int64
   return source < 0 ? 0.0f : channel[source];
 }
 
+// target[i] = source[i * kStride]. The compiler makes shuffles of whole vectors of it.
+template <int kStride>
+void copy_strided(const float* source, int64_t count, float* target) {
+  for (int64_t i = 0; i < count; ++i) target[i] = source[i * kStride];
+}
+
+void copy(const float* source, int64_t stride, int64_t count, float* target) {
+  switch (stride) {
+    case 1:
+      std::memcpy(target, source, static_cast<size_t>(count) * sizeof(float));
+      return;
+    case 2:
+      return copy_strided<2>(source, count, target);
+    case 4:
+      return copy_strided<4>(source, count, target);
+    default:
+      for (int64_t i = 0; i < count; ++i) target[i] = source[i * stride];
+  }
+}
+
 }  // namespace
 
 TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns)
@@ -67,11 +87,9 @@ void TapTile::pack(const float* channel, int64_t length, PaddingMode mode, int64
     for (int64_t i = 0; i < inside_begin; ++i) {
       target[i] = padded_value(channel, length, mode, start + i * stride_);
     }
-    if (stride_ == 1 && inside_end > inside_begin) {
-      std::memcpy(target + inside_begin, channel + start + inside_begin,
-                  static_cast<size_t>(inside_end - inside_begin) * sizeof(float));
-    } else {
-      for (int64_t i = inside_begin; i < inside_end; ++i) target[i] = channel[start + i * stride_];
+    if (inside_end > inside_begin) {
+      copy(channel + start + inside_begin * stride_, stride_, inside_end - inside_begin,
+           target + inside_begin);
     }
     for (int64_t i = inside_end; i < wanted; ++i) {
       target[i] = padded_value(channel, length, mode, start + i * stride_);

@@ -148,7 +148,7 @@ TEST_CASE("Conv1d kernels have names of their own") {
 
 TEST_CASE("the CPU's choice among Conv1d kernels") {
   const auto cpu = Device::Type::kCpu;
-  CHECK(chosen("{out_channels: 128, kernel_size: 3}", {2, 64, 131072}, cpu) == "conv1d_tiled_cpu");
+  CHECK(chosen("{out_channels: 128, kernel_size: 3}", {2, 64, 131072}, cpu) == "conv1d_dense_cpu");
   CHECK(chosen("{out_channels: 512, kernel_size: 3, groups: 512}", {1, 512, 16000}, cpu) ==
         "conv1d_tiled_rows_cpu");
   CHECK(chosen("{out_channels: 1, kernel_size: 7}", {1, 32, 16000}, cpu) ==
@@ -165,7 +165,7 @@ TEST_CASE("the CPU's choice for transposed problems") {
     return std::string(select_conv1d(problem, Device::Type::kCpu).kernel->name);
   };
   for (const int64_t channels : {1, 2}) CHECK(choice(channels) == "conv1d_tiled_rows_cpu");
-  for (const int64_t channels : {3, 4, 32}) CHECK(choice(channels) == "conv1d_tiled_cpu");
+  for (const int64_t channels : {3, 4, 32}) CHECK(choice(channels) == "conv1d_dense_cpu");
 }
 
 TEST_CASE("the GPU's choice among Conv1d kernels for few outputs") {

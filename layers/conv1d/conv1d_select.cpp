@@ -14,8 +14,8 @@ namespace engine {
 namespace {
 
 std::vector<Conv1dKernel> make_table() {
-  std::vector<Conv1dKernel> table = {cpu::conv1d_dense(), cpu::conv1d_tiled(),
-                                     cpu::conv1d_tiled_rows(), cpu::conv1d_direct()};
+  std::vector<Conv1dKernel> table = {cpu::conv1d_dense(), cpu::conv1d_dense_channels(),
+                                     cpu::conv1d_rows(), cpu::conv1d_direct()};
   if constexpr (kWithCuda) {
     if (cuda::runs_sm90()) table.push_back(cuda::conv1d_implicit_gemm_sm90());
     table.push_back(cuda::conv1d_direct());

@@ -8,10 +8,10 @@ namespace engine::cpu {
 /// Every problem: blocks of output channels in registers over panels of packed input
 /// (DenseConvolution), in the best instruction set that the machine has.
 Conv1dKernel conv1d_dense();
-/// Every problem: four output channels at once over tiles of input (TapConvolution).
-Conv1dKernel conv1d_tiled();
-/// Every problem: one output channel at once, over longer tiles. For depthwise convolutions.
-Conv1dKernel conv1d_tiled_rows();
+/// The same with vectors of output channels, for short signals.
+Conv1dKernel conv1d_dense_channels();
+/// Short reductions: one output channel at once, over the input in place (RowConvolution).
+Conv1dKernel conv1d_rows();
 /// Every problem that is not transposed, by the formula: the plain baseline.
 Conv1dKernel conv1d_direct();
 

@@ -3,7 +3,9 @@
 #include <memory>
 
 #include "layers/conv1d/conv1d_taps.h"
+#include "layers/conv1d/cpu/channel_panel.h"
 #include "layers/conv1d/cpu/conv1d_cpu.h"
+#include "layers/conv1d/cpu/cpu_cost.h"
 #include "layers/conv1d/cpu/dense_convolution.h"
 
 namespace engine::cpu {
@@ -11,30 +13,73 @@ namespace {
 
 bool can_implement(const Conv1dProblem&) { return true; }
 
-// One core with AVX2 at 3.2 GHz, measured on long reductions, of a peak of 104 GFLOP/s.
-constexpr double kFlopsPerSecond = 88e9;
-constexpr double kBytesPerSecond = 10e9;
-
-// Output channels that take as long as those of a group do in whole blocks of four: what is left
-// over for a last block waits for its loads.
-double padded_outputs(int64_t outputs) {
-  constexpr double kLastBlock[] = {0.0, 2.4, 4.2, 4.2};
-  return static_cast<double>(outputs / 4 * 4) + kLastBlock[outputs % 4];
+// Cycles of all steps of `rows` output channels times the columns of a tile, in blocks of up to
+// `widest` vectors of columns.
+double column_blocks(double rows, int64_t columns, int64_t widest, double steps) {
+  const auto block = [&](int64_t vectors) {
+    const auto v = static_cast<double>(vectors);
+    return steps * step_cycles(rows * v, 1.35 * v + rows + 1.0, 1.0) + 25.0 + 3.0 * rows * v;
+  };
+  const int64_t vectors = ceil_divide(columns, kCostLanes);
+  const double whole = static_cast<double>(vectors / widest) * block(widest);
+  return vectors % widest == 0 ? whole : whole + block(vectors % widest);
 }
 
-double seconds(const Conv1dProblem& p) {
-  const double elements = static_cast<double>(p.batch) *
-                          (static_cast<double>(p.in_channels) * static_cast<double>(p.in_length) +
-                           static_cast<double>(p.out_channels) * static_cast<double>(p.out_length));
-  const double padding = padded_outputs(p.group_outputs()) / static_cast<double>(p.group_outputs());
-  return p.flops() * padding / kFlopsPerSecond + 4.0 * elements / kBytesPerSecond;
+// The same with vectors of output channels: blocks of three of them times four columns.
+double channel_blocks(int64_t rows, int64_t columns, double steps) {
+  const auto block = [&](int64_t vectors, int64_t block_columns) {
+    const auto v = static_cast<double>(vectors), c = static_cast<double>(block_columns);
+    // The weights of longer reductions pass from the second-level cache.
+    const double weights = steps > 256.0 ? 4.0 * v : v;
+    return steps * step_cycles(v * c, std::max(weights, v + c + 1.0), 12.0 / (v * c)) + 20.0 +
+           32.0 * v;
+  };
+  const auto all_columns = [&](int64_t vectors) {
+    const double whole = static_cast<double>(columns / 4) * block(vectors, 4);
+    return columns % 4 == 0 ? whole : whole + block(vectors, columns % 4);
+  };
+  const int64_t vectors = ceil_divide(rows, kCostLanes);
+  const double whole = static_cast<double>(vectors / 3) * all_columns(3);
+  return vectors % 3 == 0 ? whole : whole + all_columns(vectors % 3);
 }
 
-Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
+// `blocks` gives the cycles of one sample, group and phase.
+template <typename Blocks>
+double seconds(const TapProblem& p, const Blocks& blocks) {
+  const auto phases = static_cast<double>(p.taps.phases());
+  const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
+  const int64_t columns = p.taps.outputs(0, p.out_length);
+  const double inputs = static_cast<double>(p.group_inputs * p.in_length);
+  const double row = static_cast<double>(std::min<int64_t>(p.in_length, 512));
+  const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
+  const double one = phases * (blocks(columns, steps) + pack_cycles(inputs, row) + stores);
+  return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
+         kCyclesPerSecond;
+}
+
+double seconds_columns(const Conv1dProblem& problem) {
+  const TapProblem p = tap_problem(problem);
+  return seconds(p, [&](int64_t columns, double steps) {
+    const int64_t rest = p.group_outputs % 4;
+    const double whole =
+        static_cast<double>(p.group_outputs / 4) * column_blocks(4.0, columns, 3, steps);
+    if (rest == 0) return whole;
+    return whole + column_blocks(static_cast<double>(rest), columns, rest == 3 ? 3 : 6, steps);
+  });
+}
+
+double seconds_channels(const Conv1dProblem& problem) {
+  const TapProblem p = tap_problem(problem);
+  return seconds(p, [&](int64_t columns, double steps) {
+    return channel_blocks(p.group_outputs, columns, steps);
+  });
+}
+
+Step prepare(const Conv1dProblem& p, const PrepareContext& context, const DenseLoop& loop) {
   const auto convolution =
-      std::make_shared<const DenseConvolution>(tap_problem(p), context.threads);
-  const std::string key =
-      fmt::format("weight in chunks for panels, {} phases", convolution->phases());
+      std::make_shared<const DenseConvolution>(tap_problem(p), loop, context.threads);
+  const std::string key = fmt::format("weight in chunks of blocks of {} channels, {} phases",
+                                      loop.rows, convolution->phases());
   const Tensor weight = context.weight(key, [&] {
     return convolution->pack_weights(weight_reader(p, context.layer->parameter("weight")));
   });
@@ -48,10 +93,23 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   return step;
 }
 
+Step prepare_columns(const Conv1dProblem& p, const PrepareContext& context) {
+  return prepare(p, context, dense_loop());
+}
+
+Step prepare_channels(const Conv1dProblem& p, const PrepareContext& context) {
+  return prepare(p, context, channel_loop());
+}
+
 }  // namespace
 
+Conv1dKernel conv1d_dense_channels() {
+  return {"conv1d_dense_channels_cpu", Device::Type::kCpu, can_implement, seconds_channels,
+          prepare_channels};
+}
+
 Conv1dKernel conv1d_dense() {
-  return {"conv1d_dense_cpu", Device::Type::kCpu, can_implement, seconds, prepare};
+  return {"conv1d_dense_cpu", Device::Type::kCpu, can_implement, seconds_columns, prepare_columns};
 }
 
 }  // namespace engine::cpu

@@ -10,11 +10,6 @@ namespace {
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMaxColumns = 1024;
-// A panel of the tile: 24 KB of a first-level cache of 32 KB, which the weights pass through.
-constexpr int64_t kPanelFloats = 6144;
-// Longer sums are added up from parts of this many steps: beyond it nothing is gained in speed, and
-// several short chains round less than a long one.
-constexpr int64_t kMaxSteps = 384;
 // About 20 us of work, and 10: waking a thread for less does not pay.
 constexpr double kMinSharedFlops = 2e6;
 constexpr double kMinPieceFlops = 1e6;
@@ -45,10 +40,8 @@ struct DenseConvolution::Item {
   int64_t end_row_block;
 };
 
-DenseConvolution::DenseConvolution(const TapProblem& problem, int threads)
-    : problem_(problem),
-      loop_(dense_loop()),
-      row_blocks_(ceil_divide(problem.group_outputs, loop_.rows)) {
+DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& loop, int threads)
+    : problem_(problem), loop_(loop), row_blocks_(ceil_divide(problem.group_outputs, loop.rows)) {
   for (int64_t r = 0; r < std::min(problem_.taps.phases(), problem_.out_length); ++r) {
     const PhaseTaps taps = problem_.taps.phase(r);
     phases_.push_back(
@@ -57,6 +50,7 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, int threads)
         problem_.groups * row_blocks_ * loop_.rows * problem_.group_inputs * taps.count;
   }
   columns_ = choose_columns(threads);
+  in_place_ = can_read_in_place();
   tiles_ = ceil_divide(phases_.front().outputs, columns_);
   // Short signals are shared out by output channel too: four items a thread even out the work.
   if (threads > 1) {
@@ -72,14 +66,14 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
   int64_t steps = 0;
   int64_t first = 0;
   do {
-    int64_t count = std::min(taps.count - first, kMaxSteps);
+    int64_t count = std::min(taps.count - first, loop_.steps);
     const auto panel_floats = [&] {
       return TapTile(positions_of(taps, first, count), problem_.taps.in_stride(), loop_.columns)
           .row_size();
     };
-    while (count > 1 && panel_floats() > kPanelFloats) count = ceil_divide(count, 2);
-    const int64_t most = std::min(kPanelFloats / std::max<int64_t>(panel_floats(), 1),
-                                  kMaxSteps / std::max<int64_t>(count, 1));
+    while (count > 1 && panel_floats() > loop_.panel_floats) count = ceil_divide(count, 2);
+    const int64_t most = std::min(loop_.panel_floats / std::max<int64_t>(panel_floats(), 1),
+                                  loop_.steps / std::max<int64_t>(count, 1));
     const int64_t parts = ceil_divide(problem_.group_inputs, std::max<int64_t>(most, 1));
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = part * problem_.group_inputs / parts;
@@ -118,22 +112,46 @@ int64_t DenseConvolution::choose_columns(int threads) const {
   return columns;
 }
 
+// Whether a loop without vectors of columns, which reads nothing beyond them, finds all its inputs
+// in the signal, which is short enough for its offsets.
+bool DenseConvolution::can_read_in_place() const {
+  constexpr int64_t kMaxLength = 4096;
+  if (loop_.lanes > 1 || problem_.taps.in_stride() > 1 || problem_.in_length > kMaxLength) {
+    return false;
+  }
+  return std::all_of(phases_.begin(), phases_.end(), [&](const Phase& phase) {
+    const int64_t first = phase.taps.offset;
+    const int64_t last = first + (phase.taps.count - 1) * phase.taps.shift;
+    return std::min(first, last) >= 0 &&
+           std::max(first, last) + phase.outputs <= problem_.in_length;
+  });
+}
+
+std::vector<int32_t> DenseConvolution::offsets_of(const Phase& phase, const Chunk& chunk) const {
+  std::vector<int32_t> offsets;
+  for (int64_t c = 0; c < chunk.channels; ++c) {
+    for (int64_t i = 0; i < chunk.taps; ++i) {
+      const int64_t floats =
+          in_place_ ? c * problem_.in_length + phase.taps.offset +
+                          (chunk.first_tap + i) * phase.taps.shift
+                    : c * chunk.tile.row_size() + chunk.tile.positions()[static_cast<size_t>(i)];
+      offsets.push_back(static_cast<int32_t>(floats) * int32_t{sizeof(float)});
+    }
+  }
+  return offsets;
+}
+
 void DenseConvolution::lay_out_tiles(Phase& phase) const {
   for (Chunk& chunk : phase.chunks) {
     chunk.tile = TapTile(positions_of(phase.taps, chunk.first_tap, chunk.taps),
                          problem_.taps.in_stride(), columns_);
-    for (int64_t c = 0; c < chunk.channels; ++c) {
-      for (const int32_t position : chunk.tile.positions()) {
-        const int64_t floats = c * chunk.tile.row_size() + position;
-        chunk.offsets.push_back(static_cast<int32_t>(floats) * int32_t{sizeof(float)});
-      }
-    }
+    chunk.offsets = offsets_of(phase, chunk);
     // Few channels leave room for long panels, which write longer pieces of each row of y.
     chunk.panel_columns = loop_.columns;
     const auto fits = [&](int64_t columns) {
       const TapTile panel(positions_of(phase.taps, chunk.first_tap, chunk.taps),
                           problem_.taps.in_stride(), columns);
-      return panel.row_size() * chunk.channels <= kPanelFloats;
+      return panel.row_size() * chunk.channels <= loop_.panel_floats;
     };
     while (chunk.panel_columns < columns_ && fits(2 * chunk.panel_columns)) {
       chunk.panel_columns *= 2;
@@ -196,11 +214,13 @@ void DenseConvolution::run_item(const Item& item) const {
     if (item.first_column >= phase.outputs) continue;
     const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
     for (const Chunk& chunk : phase.chunks) {
-      for (int64_t c = 0; c < chunk.channels; ++c) {
-        chunk.tile.pack(item.input + (chunk.first_channel + c) * problem_.in_length,
-                        problem_.in_length, problem_.padding_mode, item.first_column, columns,
-                        tile + c * chunk.tile.row_size());
+      const float* input = item.input + chunk.first_channel * problem_.in_length;
+      if (in_place_) {
+        run_chunk(item, phase, chunk, input + item.first_column);
+        continue;
       }
+      chunk.tile.pack(input, chunk.channels, problem_.in_length, problem_.padding_mode,
+                      item.first_column, columns, tile);
       run_chunk(item, phase, chunk, tile);
     }
   }
@@ -220,25 +240,26 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
   DensePanel panel{};
   panel.offsets = chunk.offsets.data();
   panel.steps = chunk.steps();
-  panel.row_stride = problem_.out_length;
-  panel.column_stride = problem_.taps.phases();
-  panel.first = &chunk == &phase.chunks.front();
-  panel.last = &chunk == &phase.chunks.back();
-  panel.activation = problem_.activation;
-  panel.residual_activation = problem_.residual_activation;
+  PanelOutput& output = panel.output;
+  output.row_stride = problem_.out_length;
+  output.column_stride = problem_.taps.phases();
+  output.first = &chunk == &phase.chunks.front();
+  output.last = &chunk == &phase.chunks.back();
+  output.activation = problem_.activation;
+  output.residual_activation = problem_.residual_activation;
   for (int64_t block = item.first_row_block; block < item.end_row_block; block += most_blocks) {
     const int64_t row = block * loop_.rows;
     const int64_t end_row = std::min(block + most_blocks, item.end_row_block) * loop_.rows;
     panel.weights = weights + block * block_floats;
     panel.rows = std::min(end_row, problem_.group_outputs) - row;
-    panel.bias = item.bias ? item.bias + row : nullptr;
+    output.bias = item.bias ? item.bias + row : nullptr;
     for (int64_t column = 0; column < columns; column += chunk.panel_columns) {
-      const int64_t start =
-          row * panel.row_stride + phase.index + (item.first_column + column) * panel.column_stride;
+      const int64_t start = row * output.row_stride + phase.index +
+                            (item.first_column + column) * output.column_stride;
       panel.tile = tile + column;
       panel.columns = std::min(columns - column, chunk.panel_columns);
-      panel.output = item.output + start;
-      panel.residual = item.residual ? item.residual + start : nullptr;
+      output.y = item.output + start;
+      output.residual = item.residual ? item.residual + start : nullptr;
       loop_.run(panel);
     }
   }

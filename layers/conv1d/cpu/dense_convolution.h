@@ -22,8 +22,8 @@ namespace engine::cpu {
 /// A TapProblem cut into chunks and tiles. Immutable; run() may be called from many threads.
 class DenseConvolution {
  public:
-  /// `threads` is how many will share the work.
-  DenseConvolution(const TapProblem& problem, int threads);
+  /// `loop` is dense_loop() or channel_loop(); `threads` is how many will share the work.
+  DenseConvolution(const TapProblem& problem, const DenseLoop& loop, int threads);
 
   /// Phases that have outputs: what the packed weights depend on beside the layer.
   int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
@@ -62,6 +62,8 @@ class DenseConvolution {
 
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
   int64_t choose_columns(int threads) const;
+  bool can_read_in_place() const;
+  std::vector<int32_t> offsets_of(const Phase& phase, const Chunk& chunk) const;
   void lay_out_tiles(Phase& phase) const;
   void run_item(const Item& item) const;
   void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk, const float* tile) const;
@@ -71,9 +73,10 @@ class DenseConvolution {
   int64_t row_blocks_;  // blocks of output channels in a group
   std::vector<Phase> phases_;
   int64_t weight_count_ = 0;
-  int64_t columns_ = 0;  // outputs of one phase in a tile
-  int64_t tiles_ = 0;    // along the length
-  int64_t splits_ = 1;   // parts that a group's row blocks are shared out in
+  int64_t columns_ = 0;    // outputs of one phase in a tile
+  int64_t tiles_ = 0;      // along the length
+  bool in_place_ = false;  // no tile is packed
+  int64_t splits_ = 1;     // parts that a group's row blocks are shared out in
 };
 
 }  // namespace engine::cpu

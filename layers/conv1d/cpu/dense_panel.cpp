@@ -1,55 +1,14 @@
 #include "layers/conv1d/cpu/dense_panel.h"
 
-#include <algorithm>
+#include "layers/conv1d/cpu/highway_targets.h"
 
-#include "layers/activation/activation_math.h"
-
-// Vectors must have a known size to be held in arrays; what AVX3_DL and SSSE3 add is not used here.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "layers/conv1d/cpu/dense_panel.cpp"
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#ifndef CONV1D_DENSE_PANEL_ONCE
-#define CONV1D_DENSE_PANEL_ONCE
-namespace engine::cpu {
-namespace {
-
-// f(x) for one value and for sums of any place of y: parts of vectors, interleaved phases, and
-// functions that are computed value by value.
-void store_values(const DensePanel& p, const float* sums, int64_t row, int64_t column,
-                  int64_t count) {
-  const int64_t start = row * p.row_stride + column * p.column_stride;
-  float* y = p.output + start;
-  const float bias = p.bias ? p.bias[row] : 0.0f;
-  with_activation_math(p.last ? p.activation.kind : Activation::Kind::kIdentity, [&](auto math) {
-    for (int64_t j = 0; j < count; ++j) {
-      float& place = y[j * p.column_stride];
-      place = math.apply(sums[j] + (p.first ? bias : place), p.activation);
-    }
-  });
-  if (!p.last || p.residual == nullptr) return;
-  const float* residual = p.residual + start;
-  with_activation_math(p.residual_activation.kind, [&](auto math) {
-    for (int64_t j = 0; j < count; ++j) {
-      float& place = y[j * p.column_stride];
-      place = math.apply(place + residual[j * p.column_stride], p.residual_activation);
-    }
-  });
-}
-
-bool has_vector_form(const Activation& activation) {
-  return activation.kind == Activation::Kind::kIdentity ||
-         activation.kind == Activation::Kind::kReLU ||
-         activation.kind == Activation::Kind::kLeakyReLU;
-}
-
-}  // namespace
-}  // namespace engine::cpu
-#endif
+#include "layers/conv1d/cpu/panel_output-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace engine::cpu::HWY_NAMESPACE {
@@ -76,38 +35,6 @@ using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 
-HWY_INLINE V activate(V x, const Activation& activation) {
-  const D d;
-  switch (activation.kind) {
-    case Activation::Kind::kReLU:
-      return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
-    case Activation::Kind::kLeakyReLU:
-      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, hn::Set(d, activation.parameter)),
-                            x);
-    default:
-      return x;
-  }
-}
-
-// One whole vector of y.
-HWY_INLINE void store_vector(const DensePanel& p, V sum, int64_t row, int64_t column) {
-  const D d;
-  const int64_t start = row * p.row_stride + column;
-  float* y = p.output + start;
-  if (!p.first) {
-    sum = hn::Add(sum, hn::LoadU(d, y));
-  } else if (p.bias) {
-    sum = hn::Add(sum, hn::Set(d, p.bias[row]));
-  }
-  if (p.last) {
-    sum = activate(sum, p.activation);
-    if (p.residual) {
-      sum = activate(hn::Add(sum, hn::LoadU(d, p.residual + start)), p.residual_activation);
-    }
-  }
-  hn::StoreU(sum, d, y);
-}
-
 // rows x (vectors * kLanes) sums from (row, column) on.
 template <int rows, int vectors>
 HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t column) {
@@ -115,7 +42,7 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
   for (int r = 0; r < rows; ++r) {
-    const float* y = p.output + (row + r) * p.row_stride + column * p.column_stride;
+    const float* y = p.output.y + (row + r) * p.output.row_stride + column * p.output.column_stride;
     for (int v = 0; v < vectors; ++v) hwy::Prefetch(y + v * kLanes);
   }
   V sums[rows][vectors];
@@ -134,17 +61,13 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   }
   const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
   if (whole_vectors && columns == vectors * kLanes) {
-    for (int r = 0; r < rows; ++r) {
-      for (int v = 0; v < vectors; ++v) {
-        store_vector(p, sums[r][v], row + r, column + v * kLanes);
-      }
-    }
+    for (int r = 0; r < rows; ++r) store_vectors<vectors>(d, p.output, row + r, column, sums[r]);
     return;
   }
   HWY_ALIGN float values[vectors * kLanes];
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values + v * kLanes);
-    store_values(p, values, row + r, column, columns);
+    store_values(p.output, values, row + r, column, columns);
   }
 }
 
@@ -182,16 +105,21 @@ void last_row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
 }
 
 void run_panel(const DensePanel& p) {
-  const bool whole_vectors =
-      p.column_stride == 1 &&
-      (!p.last || (has_vector_form(p.activation) &&
-                   (p.residual == nullptr || has_vector_form(p.residual_activation))));
+  const bool whole_vectors = stores_vectors(p.output);
   int64_t row = 0;
   for (; row + kRows <= p.rows; row += kRows) row_block<kRows>(p, whole_vectors, row);
   last_row_block<kRows - 1>(p, whole_vectors, row);
 }
 
-DenseLoop loop() { return {kRows, kLanes, kPanelVectors * kLanes, run_panel}; }
+// A panel takes 24 KB of a first-level cache of 32 KB, which the weights pass through. Longer sums
+// are added up from parts: beyond that many steps nothing is gained in speed, and several short
+// chains round less than a long one.
+constexpr int kPanelFloats = 6144;
+constexpr int kSteps = 384;
+
+DenseLoop loop() {
+  return {kRows, kLanes, kPanelVectors * kLanes, kPanelFloats, kSteps, run_panel};
+}
 
 }  // namespace
 }  // namespace engine::cpu::HWY_NAMESPACE

@@ -8,14 +8,11 @@
 
 #include <cstdint>
 
-#include "engine/activation.h"
+#include "layers/conv1d/cpu/panel_output.h"
 
 namespace engine::cpu {
 
-/// What one call computes, with m counting `rows` output channels and j `columns` of the tile:
-///   y[m, j] = f(sums[m, j] + bias[m]), then f2(y + residual) where there is one.
-/// A reduction cut into chunks adds to what earlier calls left in y; bias belongs to the first, f
-/// and the residual to the last.
+/// What one call computes, with m counting `rows` output channels and j `columns` of the tile.
 struct DensePanel {
   const float* tile;       ///< whole vectors of columns may be read
   const int32_t* offsets;  ///< [steps], in bytes
@@ -23,22 +20,16 @@ struct DensePanel {
   const float* weights;  ///< [blocks of DenseLoop::rows channels, steps, channels of the block]
   int64_t rows;
   int64_t columns;
-  float* output;          ///< y[0, 0]
-  int64_t row_stride;     ///< floats from y[m, j] to y[m + 1, j]
-  int64_t column_stride;  ///< floats from y[m, j] to y[m, j + 1]
-  const float* bias;      ///< of the rows, or null
-  const float* residual;  ///< laid out as y, or null
-  bool first;
-  bool last;
-  Activation activation;
-  Activation residual_activation;
+  PanelOutput output;
 };
 
 /// The loop for the vector unit at hand.
 struct DenseLoop {
-  int64_t rows;     ///< output channels in a block
-  int64_t lanes;    ///< floats of a vector
-  int64_t columns;  ///< whole blocks of every width: multiples of it waste nothing
+  int64_t rows;          ///< output channels in a block
+  int64_t lanes;         ///< floats of a vector
+  int64_t columns;       ///< whole blocks of every width: multiples of it waste nothing
+  int64_t panel_floats;  ///< of input that all output channels may pass over at once
+  int64_t steps;         ///< that may be summed up at once
   void (*run)(const DensePanel& panel);
 };
 

@@ -74,8 +74,10 @@ TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t co
   row_size_ = odd_cache_lines(row_size_);
 }
 
-void TapTile::pack(const float* channel, int64_t length, PaddingMode mode, int64_t first,
-                   int64_t count, float* row) const {
+void TapTile::pack(const float* input, int64_t channels, int64_t length, PaddingMode mode,
+                   int64_t first, int64_t count, float* tile) const {
+  constexpr int64_t kVectorFloats = 16;
+  const int64_t columns = std::min(ceil_divide(count, kVectorFloats) * kVectorFloats, columns_);
   for (const Run& run : runs_) {
     const int64_t start = run.start + first * stride_;
     const int64_t wanted = count + run.more;
@@ -83,18 +85,21 @@ void TapTile::pack(const float* channel, int64_t length, PaddingMode mode, int64
     const int64_t inside_begin = std::clamp(ceil_divide(-start, stride_), int64_t{0}, wanted);
     const int64_t inside_end =
         std::clamp(ceil_divide(length - start, stride_), inside_begin, wanted);
-    float* target = row + run.position;
-    for (int64_t i = 0; i < inside_begin; ++i) {
-      target[i] = padded_value(channel, length, mode, start + i * stride_);
+    for (int64_t c = 0; c < channels; ++c) {
+      const float* channel = input + c * length;
+      float* target = tile + c * row_size_ + run.position;
+      for (int64_t i = 0; i < inside_begin; ++i) {
+        target[i] = padded_value(channel, length, mode, start + i * stride_);
+      }
+      if (inside_end > inside_begin) {
+        copy(channel + start + inside_begin * stride_, stride_, inside_end - inside_begin,
+             target + inside_begin);
+      }
+      for (int64_t i = inside_end; i < wanted; ++i) {
+        target[i] = padded_value(channel, length, mode, start + i * stride_);
+      }
+      std::fill(target + wanted, target + columns + run.more, 0.0f);
     }
-    if (inside_end > inside_begin) {
-      copy(channel + start + inside_begin * stride_, stride_, inside_end - inside_begin,
-           target + inside_begin);
-    }
-    for (int64_t i = inside_end; i < wanted; ++i) {
-      target[i] = padded_value(channel, length, mode, start + i * stride_);
-    }
-    std::fill(target + wanted, target + columns_ + run.more, 0.0f);
   }
 }
 

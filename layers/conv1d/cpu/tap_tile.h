@@ -20,15 +20,17 @@ class TapTile {
   /// `offsets` are the input positions that output 0 reads, one for each tap.
   TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns);
 
+  int64_t columns() const { return columns_; }
   /// Floats that one channel takes.
   int64_t row_size() const { return row_size_; }
   /// Where in a row the input of output 0 lies, for each tap.
   const std::vector<int32_t>& positions() const { return positions_; }
 
-  /// Fills a row with what outputs [first, first + count) read of one channel of `length` inputs.
-  /// Columns beyond `count` become zero.
-  void pack(const float* channel, int64_t length, PaddingMode mode, int64_t first, int64_t count,
-            float* row) const;
+  /// Fills the rows of `channels` consecutive channels of `length` inputs each with what outputs
+  /// [first, first + count) read. Columns beyond `count` become zero as far as a vector of up to 16
+  /// floats reaches.
+  void pack(const float* input, int64_t channels, int64_t length, PaddingMode mode, int64_t first,
+            int64_t count, float* tile) const;
 
  private:
   struct Run {

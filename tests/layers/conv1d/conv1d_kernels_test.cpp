@@ -149,10 +149,12 @@ TEST_CASE("Conv1d kernels have names of their own") {
 TEST_CASE("the CPU's choice among Conv1d kernels") {
   const auto cpu = Device::Type::kCpu;
   CHECK(chosen("{out_channels: 128, kernel_size: 3}", {2, 64, 131072}, cpu) == "conv1d_dense_cpu");
+  CHECK(chosen("{out_channels: 512, kernel_size: 3, padding: 1}", {1, 512, 9}, cpu) ==
+        "conv1d_dense_channels_cpu");
   CHECK(chosen("{out_channels: 512, kernel_size: 3, groups: 512}", {1, 512, 16000}, cpu) ==
-        "conv1d_tiled_rows_cpu");
-  CHECK(chosen("{out_channels: 1, kernel_size: 7}", {1, 32, 16000}, cpu) ==
-        "conv1d_tiled_rows_cpu");
+        "conv1d_rows_cpu");
+  CHECK(chosen("{out_channels: 64, kernel_size: 3, padding: 1}", {1, 1, 65536}, cpu) ==
+        "conv1d_rows_cpu");
 }
 
 TEST_CASE("the CPU's choice for transposed problems") {
@@ -164,7 +166,7 @@ TEST_CASE("the CPU's choice for transposed problems") {
     const Conv1dProblem problem = problem_of(layer, Precision::kFp32);
     return std::string(select_conv1d(problem, Device::Type::kCpu).kernel->name);
   };
-  for (const int64_t channels : {1, 2}) CHECK(choice(channels) == "conv1d_tiled_rows_cpu");
+  CHECK(choice(1) == "conv1d_rows_cpu");
   for (const int64_t channels : {3, 4, 32}) CHECK(choice(channels) == "conv1d_dense_cpu");
 }
 

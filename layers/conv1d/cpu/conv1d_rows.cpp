@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "layers/conv1d/conv1d_taps.h"
+#include "layers/conv1d/cpu/conv1d_cpu.h"
+#include "layers/conv1d/cpu/cpu_cost.h"
+#include "layers/conv1d/cpu/row_convolution.h"
+
+namespace engine::cpu {
+namespace {
+
+bool can_implement(const Conv1dProblem& p) { return RowConvolution::can_implement(tap_problem(p)); }
+
+// Cycles of one row of y: blocks of twelve vectors, then of fewer, then a part of one.
+double row_cycles(int64_t columns, double steps) {
+  double cycles = 60.0;
+  for (const int64_t vectors : {12, 6, 3, 1}) {
+    const auto v = static_cast<double>(vectors);
+    const double block = steps * step_cycles(v, 1.5 * v + 2.0, 1.0) + 10.0 + 2.0 * v;
+    cycles += static_cast<double>(columns / (vectors * kCostLanes)) * block;
+    columns %= vectors * kCostLanes;
+  }
+  return columns == 0 ? cycles : cycles + 4.1 * steps + 40.0;
+}
+
+double seconds(const Conv1dProblem& problem) {
+  const TapProblem p = tap_problem(problem);
+  const int64_t columns = p.taps.outputs(0, p.out_length);
+  const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
+  const double inputs = static_cast<double>(p.group_inputs * p.in_length);
+  // More channels than the memory follows cost what packing them would.
+  const bool in_place = p.taps.in_stride() == 1 && columns > 512 && p.group_inputs <= 8;
+  const double pack = in_place ? 0.0 : pack_cycles(inputs, static_cast<double>(p.in_length));
+  const auto parts = static_cast<double>(p.batch * p.groups * p.taps.phases());
+  const double row = row_cycles(columns, steps) + interleaving_cycles(p, columns);
+  const double cycles = parts * (static_cast<double>(p.group_outputs) * row + pack);
+  return (cycles + memory_cycles(p, true)) / kCyclesPerSecond;
+}
+
+Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
+  const auto convolution = std::make_shared<const RowConvolution>(tap_problem(p));
+  const std::string key = fmt::format("weight in rows, {} phases", convolution->phases());
+  const Tensor weight = context.weight(key, [&] {
+    return convolution->pack_weights(weight_reader(p, context.layer->parameter("weight")));
+  });
+  const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
+  Step step;
+  step.enqueue = [=](const StepContext& c) {
+    convolution->run(c.input<float>(), weight.data<float>(),
+                     bias.defined() ? bias.data<float>() : nullptr,
+                     p.residual ? c.input<float>(1) : nullptr, c.output<float>(), *c.threads);
+  };
+  return step;
+}
+
+}  // namespace
+
+Conv1dKernel conv1d_rows() {
+  return {"conv1d_rows_cpu", Device::Type::kCpu, can_implement, seconds, prepare};
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,45 @@
+// What CPU kernels predict their times by: cycles of one core with AVX2 (Zen 3 at 3.2 GHz, caches
+// of 32 KB, 512 KB and 32 MB), as measured. Other cores differ, but mostly in the same direction
+// for all kernels.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "layers/conv1d/tap_problem.h"
+
+namespace engine::cpu {
+
+inline constexpr double kCyclesPerSecond = 3.2e9;
+/// Floats of a vector.
+inline constexpr int64_t kCostLanes = 8;
+
+inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// One step of a loop that keeps `sums` vectors of sums in registers, each one a chain of `chains`
+/// independent ones: two products and two loads start in a cycle, and a product takes four.
+inline double step_cycles(double sums, double loads, double chains) {
+  return std::max({0.55 * sums, 0.5 * loads, 4.1 / chains});
+}
+
+/// Packing `floats` of input in rows of `row` each.
+inline double pack_cycles(double floats, double row) { return floats * (0.5 + 30.0 / row); }
+
+/// What it takes more to store `columns` outputs of one of several phases, value by value.
+inline double interleaving_cycles(const TapProblem& p, int64_t columns) {
+  return p.taps.phases() == 1 ? 0.0 : 2.0 * static_cast<double>(columns);
+}
+
+/// The time in which inputs are read and outputs written once: behind the second-level cache, and
+/// behind all caches. Written lines are read first, unless they are `streamed`.
+inline double memory_cycles(const TapProblem& p, bool streamed) {
+  const double inputs =
+      static_cast<double>(p.batch * p.groups * p.group_inputs) * static_cast<double>(p.in_length);
+  const double outputs =
+      static_cast<double>(p.batch * p.groups * p.group_outputs) * static_cast<double>(p.out_length);
+  const double bytes = 4.0 * (inputs + outputs * (streamed ? 1.0 : 2.0));
+  constexpr double kCacheBytes = 24e6;
+  return bytes * (4.0 * (inputs + outputs) > kCacheBytes ? 0.11 : 0.04);
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,216 @@
+#include "layers/conv1d/cpu/row_convolution.h"
+
+#include <algorithm>
+
+namespace engine::cpu {
+namespace {
+
+// The tile of input, on the stack of the thread that works on it: 16 KB of the first-level cache
+// for all rows to pass over, or 128 KB at most where few columns of many channels take more.
+constexpr int64_t kPieceFloats = 4096;
+constexpr int64_t kTileFloats = 32768;
+constexpr int64_t kFewColumns = 96;
+// A vector of the widest instruction set.
+constexpr int64_t kVectorFloats = 16;
+// Larger outputs are out of most caches before anyone reads them.
+constexpr int64_t kStreamedBytes = int64_t{16} << 20;
+// Shorter rows are packed as a whole, which costs less than doing so at both ends.
+constexpr int64_t kMinInPlace = 512;
+// Waking a thread for less than 20 us of work does not pay, nor do pieces of less than 10.
+constexpr double kMinSharedSeconds = 20e-6;
+constexpr double kMinPieceSeconds = 10e-6;
+constexpr double kStepsPerSecond = 25e9;
+constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
+
+int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// To whole vectors.
+int64_t round_up(int64_t columns) {
+  return columns <= 0 ? 0 : ceil_divide(columns, kVectorFloats) * kVectorFloats;
+}
+
+// Input positions that output 0 of a phase reads.
+std::vector<int64_t> positions_of(const PhaseTaps& taps) {
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < taps.count; ++i) positions.push_back(taps.offset + i * taps.shift);
+  return positions;
+}
+
+// The tile with the most columns that holds all input channels; without columns where there is
+// none.
+TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
+  for (int64_t columns = kPieceFloats; columns >= kVectorFloats; columns /= 2) {
+    TapTile tile(positions_of(taps), problem.taps.in_stride(), columns);
+    const int64_t most = columns > 2 * kFewColumns ? kPieceFloats : kTileFloats;
+    if (tile.row_size() * problem.group_inputs <= most) return tile;
+  }
+  return {{}, 1, 0};
+}
+
+int64_t phases_with_outputs(const TapProblem& problem) {
+  return std::min(problem.taps.phases(), problem.out_length);
+}
+
+}  // namespace
+
+// The outputs of one sample and group in one piece.
+struct RowConvolution::Item {
+  const Piece& piece;
+  const float* input;     // of the item's batch and group
+  const float* weights;   // of the item's phase and group
+  const float* bias;      // of the group; null where there is none
+  const float* residual;  // of the item's batch and group; null where there is none
+  float* output;          // of the item's batch and group
+};
+
+bool RowConvolution::can_implement(const TapProblem& problem) {
+  for (int64_t r = 0; r < phases_with_outputs(problem); ++r) {
+    if (widest_tile(problem, problem.taps.phase(r)).columns() == 0) return false;
+  }
+  return true;
+}
+
+RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), loop_(row_loop()) {
+  const int64_t outputs =
+      problem_.batch * problem_.groups * problem_.group_outputs * problem_.out_length;
+  streams_ = outputs * static_cast<int64_t>(sizeof(float)) >= kStreamedBytes;
+  for (int64_t r = 0; r < phases_with_outputs(problem_); ++r) add_phase(r);
+  for (const Phase& phase : phases_) cut(phase);
+  // Phases read the same inputs.
+  std::stable_sort(pieces_.begin(), pieces_.end(),
+                   [](const Piece& a, const Piece& b) { return a.first < b.first; });
+}
+
+void RowConvolution::add_phase(int64_t index) {
+  const PhaseTaps taps = problem_.taps.phase(index);
+  Phase phase{index,
+              problem_.taps.outputs(index, problem_.out_length),
+              taps,
+              weight_count_,
+              widest_tile(problem_, taps),
+              {},
+              {}};
+  const std::vector<int64_t> positions = positions_of(taps);
+  for (int64_t c = 0; c < problem_.group_inputs; ++c) {
+    for (size_t t = 0; t < positions.size(); ++t) {
+      phase.tile_offsets.push_back(c * phase.tile.row_size() + phase.tile.positions()[t]);
+      phase.input_offsets.push_back(c * problem_.in_length + positions[t]);
+    }
+  }
+  weight_count_ += problem_.groups * problem_.group_outputs * problem_.group_inputs * taps.count;
+  phases_.push_back(std::move(phase));
+}
+
+// Outputs whose inputs all exist are computed in place, those before and behind them in tiles.
+void RowConvolution::cut(const Phase& phase) {
+  int64_t begin = phase.outputs;
+  int64_t end = phase.outputs;
+  if (problem_.taps.in_stride() == 1 && phase.taps.count > 0) {
+    const int64_t first = phase.taps.offset;
+    const int64_t last = first + (phase.taps.count - 1) * phase.taps.shift;
+    begin = std::clamp(round_up(-std::min(first, last)), int64_t{0}, phase.outputs);
+    end = std::clamp(problem_.in_length - std::max(first, last), begin, phase.outputs);
+  }
+  if (end - begin < kMinInPlace) return add_pieces(phase, 0, phase.outputs, false);
+  add_pieces(phase, 0, begin, false);
+  add_pieces(phase, begin, end, true);
+  add_pieces(phase, end, phase.outputs, false);
+}
+
+void RowConvolution::add_pieces(const Phase& phase, int64_t begin, int64_t end, bool in_place) {
+  const int64_t most =
+      in_place ? std::max(kPieceFloats / problem_.group_inputs, kFewColumns) : phase.tile.columns();
+  if (begin == end) return;
+  // Whole vectors, so that pieces of rows that start at one are stored in them.
+  const int64_t count = ceil_divide(end - begin, most);
+  const int64_t columns = round_up(ceil_divide(end - begin, count));
+  for (int64_t first = begin; first < end; first += columns) {
+    pieces_.push_back(
+        {static_cast<size_t>(phase.index), first, std::min(columns, end - first), in_place});
+  }
+}
+
+Tensor RowConvolution::pack_weights(
+    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+  Tensor packed = Tensor::empty({weight_count_});
+  float* target = packed.data<float>();
+  for (const Phase& phase : phases_) {
+    for (int64_t g = 0; g < problem_.groups; ++g) {
+      for (int64_t m = 0; m < problem_.group_outputs; ++m) {
+        for (int64_t c = 0; c < problem_.group_inputs; ++c) {
+          for (int64_t i = 0; i < phase.taps.count; ++i) {
+            *target++ = weight(g, m, c, phase.taps.first + i * phase.taps.step);
+          }
+        }
+      }
+    }
+  }
+  return packed;
+}
+
+void RowConvolution::run(const float* input, const float* weights, const float* bias,
+                         const float* residual, float* output, ThreadPool& threads) const {
+  const TapProblem& p = problem_;
+  const auto pieces = static_cast<int64_t>(pieces_.size());
+  const int64_t items = p.batch * p.groups * pieces;
+  const double outputs =
+      static_cast<double>(p.batch * p.groups * p.group_outputs) * static_cast<double>(p.out_length);
+  const double steps =
+      static_cast<double>(p.group_inputs * phases_.front().taps.count) + kStepsOfAnOutput;
+  const double seconds = outputs * steps / kStepsPerSecond;
+  const int64_t grain =
+      seconds < kMinSharedSeconds
+          ? items
+          : static_cast<int64_t>(kMinPieceSeconds / seconds * static_cast<double>(items)) + 1;
+  threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Piece& piece = pieces_[static_cast<size_t>(i % pieces)];
+      const int64_t part = i / pieces;  // batch and group
+      const int64_t group = part % p.groups;
+      const Phase& phase = phases_[piece.phase];
+      const int64_t weights_of_group = p.group_outputs * p.group_inputs * phase.taps.count;
+      const int64_t first_output = part * p.group_outputs * p.out_length;
+      run_item({piece, input + part * p.group_inputs * p.in_length,
+                weights + phase.weights + group * weights_of_group,
+                bias ? bias + group * p.group_outputs : nullptr,
+                residual ? residual + first_output : nullptr, output + first_output});
+    }
+  });
+}
+
+void RowConvolution::run_item(const Item& item) const {
+  const TapProblem& p = problem_;
+  const Piece& piece = item.piece;
+  const Phase& phase = phases_[piece.phase];
+  RowPanel panel{};
+  panel.steps = p.group_inputs * phase.taps.count;
+  panel.weights = item.weights;
+  panel.rows = p.group_outputs;
+  panel.columns = piece.columns;
+  panel.streams = streams_;
+  const int64_t start = piece.first * p.taps.phases() + phase.index;
+  panel.output = {item.output + start,
+                  p.out_length,
+                  p.taps.phases(),
+                  item.bias,
+                  item.residual ? item.residual + start : nullptr,
+                  true,
+                  true,
+                  p.activation,
+                  p.residual_activation};
+  if (piece.in_place) {
+    panel.input = item.input + piece.first;
+    panel.offsets = phase.input_offsets.data();
+    panel.readable = piece.columns;
+    return loop_(panel);
+  }
+  alignas(64) float tile[kTileFloats];
+  phase.tile.pack(item.input, p.group_inputs, p.in_length, p.padding_mode, piece.first,
+                  piece.columns, tile);
+  panel.input = tile;
+  panel.offsets = phase.tile_offsets.data();
+  panel.readable = round_up(piece.columns);
+  loop_(panel);
+}
+
+}  // namespace engine::cpu

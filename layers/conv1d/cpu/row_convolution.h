@@ -1,0 +1,75 @@
+// Any TapProblem whose reduction is short enough on the CPU, one output channel at a time: for
+// depthwise convolutions, for one or two output channels, and for a single input channel with few
+// taps.
+//
+// Where the stride is 1 the input is read in place, at each tap's offset; what lies near an end of
+// it, and strided inputs, are packed into a tile first (TapTile), with their padding and without
+// their stride. The rows of a piece of the length are computed one after the other (RowPanel) while
+// its input is in the first-level cache. Threads share out batch, groups and pieces.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/cpu/thread_pool.h"
+#include "engine/tensor.h"
+#include "layers/conv1d/cpu/row_panel.h"
+#include "layers/conv1d/cpu/tap_tile.h"
+#include "layers/conv1d/tap_problem.h"
+
+namespace engine::cpu {
+
+/// A TapProblem cut into pieces. Immutable; run() may be called from many threads.
+class RowConvolution {
+ public:
+  /// Whether the inputs of one vector of outputs fit a tile.
+  static bool can_implement(const TapProblem& problem);
+
+  explicit RowConvolution(const TapProblem& problem);
+
+  /// Phases that have outputs: what the packed weights depend on beside the layer.
+  int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
+
+  /// Weights in the order that run() reads: [phases, groups, M, C, taps]. `weight(g, m, c, k)`
+  /// gives one of them.
+  Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
+
+  /// `weights` as pack_weights() made them; `bias` has groups * M values or is null; `residual` is
+  /// shaped as the output, or null.
+  void run(const float* input, const float* weights, const float* bias, const float* residual,
+           float* output, ThreadPool& threads) const;
+
+ private:
+  struct Phase {
+    int64_t index;
+    int64_t outputs;
+    PhaseTaps taps;
+    int64_t weights;  // offset of the phase's packed weights
+    TapTile tile;
+    std::vector<int64_t> tile_offsets;   // of each step
+    std::vector<int64_t> input_offsets;  // of each step, where the input is read in place
+  };
+  // Consecutive outputs of one phase.
+  struct Piece {
+    size_t phase;
+    int64_t first;
+    int64_t columns;
+    bool in_place;
+  };
+  struct Item;
+
+  void add_phase(int64_t index);
+  void cut(const Phase& phase);
+  void add_pieces(const Phase& phase, int64_t begin, int64_t end, bool in_place);
+  void run_item(const Item& item) const;
+
+  TapProblem problem_;
+  RowLoop loop_;
+  std::vector<Phase> phases_;
+  std::vector<Piece> pieces_;
+  int64_t weight_count_ = 0;
+  bool streams_;
+};
+
+}  // namespace engine::cpu

@@ -1,0 +1,139 @@
+#include "layers/conv1d/cpu/row_panel.h"
+
+#include "layers/conv1d/cpu/highway_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "layers/conv1d/cpu/row_panel.cpp"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "layers/conv1d/cpu/panel_output-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace engine::cpu::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+
+constexpr int kFloatsAhead = 1024;
+
+enum class Store { kValues, kVectors, kStream };
+
+// Stores what a block of `vectors` whole vectors has summed up from `column` on.
+template <Store store, int vectors>
+HWY_INLINE void store_block(const PanelOutput& output, int64_t row, int64_t column, V* sums) {
+  const D d;
+  if constexpr (store == Store::kVectors) {
+    store_vectors<vectors>(d, output, row, column, sums);
+  } else if constexpr (store == Store::kStream) {
+    finish_vectors<vectors>(d, output, row, column, sums);
+    float* y = output.y + row * output.row_stride + column;
+    for (int v = 0; v < vectors; ++v) hn::Stream(sums[v], d, y + v * kLanes);
+  } else {
+    HWY_ALIGN float values[vectors * kLanes];
+    for (int v = 0; v < vectors; ++v) hn::Store(sums[v], d, values + v * kLanes);
+    store_values(output, values, row, column, vectors * kLanes);
+  }
+}
+
+// Columns [column, columns) as far as whole blocks reach; returns where they end.
+template <Store store, int vectors>
+int64_t blocks(const RowPanel& p, int64_t row, int64_t column) {
+  const D d;
+  const float* weights = p.weights + row * p.steps;
+  for (; column + vectors * kLanes <= p.columns; column += vectors * kLanes) {
+    const float* input = p.input + column;
+    if constexpr (store == Store::kStream) {
+      // The memory's own prefetching ends with every page.
+      const float* ahead = input + p.offsets[p.steps - 1] + kFloatsAhead;
+      for (int v = 0; v < vectors; ++v) hwy::Prefetch(ahead + v * kLanes);
+    }
+    V sums[vectors];
+    for (int v = 0; v < vectors; ++v) sums[v] = hn::Zero(d);
+    for (int64_t s = 0; s < p.steps; ++s) {
+      const float* x = input + p.offsets[s];
+      const V weight = hn::Set(d, weights[s]);
+      for (int v = 0; v < vectors; ++v) {
+        sums[v] = hn::MulAdd(weight, hn::LoadU(d, x + v * kLanes), sums[v]);
+      }
+    }
+    store_block<store, vectors>(p.output, row, column, sums);
+  }
+  return column;
+}
+
+// Fewer columns than a vector has: those of a vector that may be read, of which some are left out.
+void part_of_vector(const RowPanel& p, int64_t row, int64_t column, int64_t count) {
+  const D d;
+  const float* weights = p.weights + row * p.steps;
+  const int64_t start = HWY_MAX(HWY_MIN(column, p.readable - kLanes), int64_t{0});
+  const float* input = p.input + start;
+  HWY_ALIGN float sums[kLanes];
+  if (p.readable >= kLanes) {
+    V sum = hn::Zero(d);
+    for (int64_t s = 0; s < p.steps; ++s) {
+      sum = hn::MulAdd(hn::Set(d, weights[s]), hn::LoadU(d, input + p.offsets[s]), sum);
+    }
+    hn::Store(sum, d, sums);
+  } else {
+    for (int64_t j = 0; j < p.columns; ++j) {
+      sums[j] = 0.0f;
+      for (int64_t s = 0; s < p.steps; ++s) sums[j] += weights[s] * input[p.offsets[s] + j];
+    }
+  }
+  store_values(p.output, sums + (column - start), row, column, count);
+}
+
+template <Store store>
+void run_row(const RowPanel& p, int64_t row, int64_t column) {
+  column = blocks<store, 12>(p, row, column);
+  column = blocks<store, 6>(p, row, column);
+  column = blocks<store, 3>(p, row, column);
+  column = blocks<store, 1>(p, row, column);
+  if (column < p.columns) part_of_vector(p, row, column, p.columns - column);
+}
+
+// Columns before the first address that whole vectors may be streamed to.
+int64_t unaligned_columns(const RowPanel& p, int64_t row) {
+  const auto address = reinterpret_cast<uintptr_t>(p.output.y + row * p.output.row_stride);
+  constexpr uintptr_t kBytes = kLanes * sizeof(float);
+  const auto columns = static_cast<int64_t>((kBytes - address % kBytes) % kBytes / sizeof(float));
+  return HWY_MIN(columns, p.columns);
+}
+
+void run_panel(const RowPanel& p) {
+  const bool whole_vectors = stores_vectors(p.output);
+  for (int64_t row = 0; row < p.rows; ++row) {
+    if (!whole_vectors) {
+      run_row<Store::kValues>(p, row, 0);
+    } else if (!p.streams) {
+      run_row<Store::kVectors>(p, row, 0);
+    } else {
+      const int64_t first = unaligned_columns(p, row);
+      if (first > 0) part_of_vector(p, row, 0, first);
+      run_row<Store::kStream>(p, row, first);
+    }
+  }
+  if (p.streams) hwy::FlushStream();
+}
+
+RowLoop loop() { return run_panel; }
+
+}  // namespace
+}  // namespace engine::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine::cpu {
+
+HWY_EXPORT(loop);
+
+RowLoop row_loop() { return HWY_DYNAMIC_DISPATCH(loop)(); }
+
+}  // namespace engine::cpu
+#endif

@@ -1,0 +1,33 @@
+// The innermost loop of CPU convolutions that sum few products: one output channel at a time, over
+// a row of the output.
+//
+// sum[j] = sum over s of weights[s] * x[s, j], where step s is one input channel and tap, and x[s]
+// lies offsets[s] behind `input`. As many vectors of columns as the registers hold are summed up
+// together: each step broadcasts one weight, and every product takes its own load of the input,
+// which is what limits it. Measured on one core with AVX2 at 3.2 GHz: 60 GFLOP/s of 102 for sums
+// of 31 taps in the first-level cache.
+#pragma once
+
+#include <cstdint>
+
+#include "layers/conv1d/cpu/panel_output.h"
+
+namespace engine::cpu {
+
+struct RowPanel {
+  const float* input;
+  const int64_t* offsets;  ///< [steps], in floats
+  int64_t steps;
+  const float* weights;  ///< [rows, steps]
+  int64_t rows;
+  int64_t columns;
+  int64_t readable;  ///< x[s, j] may be read for j < readable, which is at least columns
+  PanelOutput output;
+  bool streams;  ///< y is written past the caches: it is too large to be found there later
+};
+
+/// Every row of a panel, by the best instruction set that the machine has.
+using RowLoop = void (*)(const RowPanel& panel);
+RowLoop row_loop();
+
+}  // namespace engine::cpu

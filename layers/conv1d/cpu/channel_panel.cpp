@@ -18,8 +18,9 @@ using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-constexpr int kColumns = 4;  // of a block
-constexpr int kVectors = 3;  // of output channels in a block
+constexpr int kColumns = 6;  // of a block
+constexpr int kVectors = 2;  // of output channels in a block
+constexpr int kQuad = 4;     // columns that are stored at once
 constexpr int kRows = kVectors * kLanes;
 // Sums that the registers hold beside operands: with 32 registers, and with 16.
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
@@ -45,10 +46,11 @@ HWY_INLINE void add_step(const float* weights, const float* x, V (&sums)[columns
   }
 }
 
-// values[m, j] of kColumns columns, of which `columns` are computed.
+// values[q, m, j], quads of columns.
 template <int vectors, int columns>
 HWY_NOINLINE void sum_block(const DensePanel& p, int64_t row, int64_t column, float* values) {
   constexpr int kChains = chains(vectors, columns);
+  constexpr int kQuads = (columns + kQuad - 1) / kQuad;
   const D d;
   const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
@@ -64,48 +66,47 @@ HWY_NOINLINE void sum_block(const DensePanel& p, int64_t row, int64_t column, fl
     for (int h = 0; h < kChains; ++h, weights += kRows) add_step(weights, input(s + h), sums[h]);
   }
   for (; s < p.steps; ++s, weights += kRows) add_step(weights, input(s), sums[0]);
-  V total[kColumns][vectors];
   for (int v = 0; v < vectors; ++v) {
-    for (int j = 0; j < kColumns; ++j) {
-      total[j][v] = hn::Zero(d);
-      if (j >= columns) continue;
-      total[j][v] = sums[0][j < columns ? j : 0][v];
-      for (int h = 1; h < kChains; ++h) {
-        total[j][v] = hn::Add(total[j][v], sums[h][j < columns ? j : 0][v]);
+    V total[kQuads * kQuad];
+    for (int j = 0; j < kQuads * kQuad; ++j) {
+      total[j] = j < columns ? sums[0][j % columns][v] : hn::Zero(d);
+      for (int h = 1; h < kChains && j < columns; ++h) {
+        total[j] = hn::Add(total[j], sums[h][j][v]);
       }
     }
-    hn::StoreInterleaved4(total[0][v], total[1][v], total[2][v], total[3][v], d,
-                          values + v * kLanes * kColumns);
+    for (int q = 0; q < kQuads * kQuad; q += kQuad) {
+      hn::StoreInterleaved4(total[q], total[q + 1], total[q + 2], total[q + 3], d,
+                            values + q * kRows + v * kLanes * kQuad);
+    }
   }
 }
 
 using SumBlock = void (*)(const DensePanel&, int64_t, int64_t, float*);
 
-constexpr SumBlock kSumBlock[kVectors][kColumns] = {
-    {sum_block<1, 1>, sum_block<1, 2>, sum_block<1, 3>, sum_block<1, 4>},
-    {sum_block<2, 1>, sum_block<2, 2>, sum_block<2, 3>, sum_block<2, 4>},
-    {sum_block<3, 1>, sum_block<3, 2>, sum_block<3, 3>, sum_block<3, 4>},
-};
+template <int vectors>
+constexpr SumBlock kSumBlock[kColumns] = {sum_block<vectors, 1>, sum_block<vectors, 2>,
+                                          sum_block<vectors, 3>, sum_block<vectors, 4>,
+                                          sum_block<vectors, 5>, sum_block<vectors, 6>};
 
-// Rows of up to kColumns sums each, at (row, column) of y.
-void store_block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t rows, int64_t column,
-                 int64_t columns, const float* values) {
-  const hn::CappedTag<float, kColumns> d;
+// Rows of up to kQuad sums each, at (row, column) of y.
+void store_quad(const DensePanel& p, bool whole_vectors, int64_t row, int64_t rows, int64_t column,
+                int64_t columns, const float* values) {
+  const hn::CappedTag<float, kQuad> d;
   const bool reads_y = !p.output.first || (p.output.last && p.output.residual);
-  if (!whole_vectors || hn::MaxLanes(d) < kColumns || (columns < kColumns && reads_y)) {
+  if (!whole_vectors || hn::MaxLanes(d) < kQuad || (columns < kQuad && reads_y)) {
     for (int64_t r = 0; r < rows; ++r) {
-      store_values(p.output, values + r * kColumns, row + r, column, columns);
+      store_values(p.output, values + r * kQuad, row + r, column, columns);
     }
     return;
   }
   for (int64_t r = 0; r < rows; ++r) {
-    auto sum = hn::Load(d, values + r * kColumns);
-    if (columns == kColumns) {
+    auto sum = hn::Load(d, values + r * kQuad);
+    if (columns == kQuad) {
       store_vectors<1>(d, p.output, row + r, column, &sum);
       continue;
     }
     finish_vectors<1>(d, p.output, row + r, column, &sum);
-    HWY_ALIGN float finished[kColumns];
+    HWY_ALIGN float finished[kQuad];
     hn::Store(sum, d, finished);
     float* y = p.output.y + (row + r) * p.output.row_stride + column;
     for (int64_t j = 0; j < columns; ++j) y[j] = finished[j];
@@ -114,14 +115,19 @@ void store_block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t r
 
 void run_panel(const DensePanel& p) {
   const bool whole_vectors = stores_vectors(p.output);
-  HWY_ALIGN float values[kRows * kColumns];
+  const int64_t passes = (p.columns + kColumns - 1) / kColumns;
+  const int64_t most = (p.columns + passes - 1) / passes;
+  HWY_ALIGN float values[2 * kRows * kQuad];
   for (int64_t row = 0; row < p.rows; row += kRows) {
     const int64_t rows = HWY_MIN(p.rows - row, int64_t{kRows});
-    const int64_t vectors = (rows + kLanes - 1) / kLanes;
-    for (int64_t column = 0; column < p.columns; column += kColumns) {
-      const int64_t columns = HWY_MIN(p.columns - column, int64_t{kColumns});
-      kSumBlock[vectors - 1][columns - 1](p, row, column, values);
-      store_block(p, whole_vectors, row, rows, column, columns, values);
+    const SumBlock* blocks = rows > kLanes ? kSumBlock<2> : kSumBlock<1>;
+    for (int64_t column = 0; column < p.columns; column += most) {
+      const int64_t columns = HWY_MIN(p.columns - column, most);
+      blocks[columns - 1](p, row, column, values);
+      for (int64_t q = 0; q < columns; q += kQuad) {
+        store_quad(p, whole_vectors, row, rows, column + q, HWY_MIN(columns - q, int64_t{kQuad}),
+                   values + q * kRows);
+      }
     }
   }
 }

@@ -25,22 +25,19 @@ double column_blocks(double rows, int64_t columns, int64_t widest, double steps)
   return vectors % widest == 0 ? whole : whole + block(vectors % widest);
 }
 
-// The same with vectors of output channels: blocks of three of them times four columns.
+// The same with vectors of output channels: blocks of two of them times up to six columns.
 double channel_blocks(int64_t rows, int64_t columns, double steps) {
-  const auto block = [&](int64_t vectors, int64_t block_columns) {
-    const auto v = static_cast<double>(vectors), c = static_cast<double>(block_columns);
+  const int64_t passes = ceil_divide(columns, 6);
+  const double c = static_cast<double>(columns) / static_cast<double>(passes);
+  const auto block = [&](double v) {
     // The weights of longer reductions pass from the second-level cache.
     const double weights = steps > 256.0 ? 4.0 * v : v;
     return steps * step_cycles(v * c, std::max(weights, v + c + 1.0), 12.0 / (v * c)) + 20.0 +
-           32.0 * v;
-  };
-  const auto all_columns = [&](int64_t vectors) {
-    const double whole = static_cast<double>(columns / 4) * block(vectors, 4);
-    return columns % 4 == 0 ? whole : whole + block(vectors, columns % 4);
+           8.0 * v * c;
   };
   const int64_t vectors = ceil_divide(rows, kCostLanes);
-  const double whole = static_cast<double>(vectors / 3) * all_columns(3);
-  return vectors % 3 == 0 ? whole : whole + all_columns(vectors % 3);
+  return static_cast<double>(passes) *
+         (static_cast<double>(vectors / 2) * block(2.0) + (vectors % 2 == 0 ? 0.0 : block(1.0)));
 }
 
 // `blocks` gives the cycles of one sample, group and phase.

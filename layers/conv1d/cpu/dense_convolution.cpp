@@ -49,6 +49,7 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
     weight_count_ +=
         problem_.groups * row_blocks_ * loop_.rows * problem_.group_inputs * taps.count;
   }
+  if (flops_of_run() < kMinSharedFlops) threads = 1;
   columns_ = choose_columns(threads);
   in_place_ = can_read_in_place();
   tiles_ = ceil_divide(phases_.front().outputs, columns_);
@@ -58,6 +59,11 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
     splits_ = std::clamp(ceil_divide(int64_t{4} * threads, items), int64_t{1}, row_blocks_);
   }
   for (Phase& phase : phases_) lay_out_tiles(phase);
+}
+
+double DenseConvolution::flops_of_run() const {
+  return 2.0 * static_cast<double>(problem_.batch) * static_cast<double>(problem_.out_length) *
+         static_cast<double>(weight_count_) / static_cast<double>(phases_.size());
 }
 
 // Chunks depend on the layer alone, so that every length finds the same packed weights.
@@ -186,30 +192,30 @@ void DenseConvolution::run(const float* input, const float* weights, const float
                            const float* residual, float* output, ThreadPool& threads) const {
   const TapProblem& p = problem_;
   const int64_t items = p.batch * p.groups * tiles_ * splits_;
-  const double flops = 2.0 * static_cast<double>(p.batch) * static_cast<double>(p.out_length) *
-                       static_cast<double>(weight_count_) / static_cast<double>(phases_.size());
+  const double flops = flops_of_run();
   const int64_t grain =
       flops < kMinSharedFlops
           ? items
           : static_cast<int64_t>(kMinPieceFlops * static_cast<double>(items) / flops) + 1;
   threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+    alignas(64) float packed[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
       const int64_t split = i % splits_;
       const int64_t tile = i / splits_ % tiles_;
       const int64_t part = i / splits_ / tiles_;  // batch and group
       const int64_t group = part % p.groups;
       const int64_t first_output = part * p.group_outputs * p.out_length;
-      run_item({input + part * p.group_inputs * p.in_length, weights,
-                bias ? bias + group * p.group_outputs : nullptr,
-                residual ? residual + first_output : nullptr, output + first_output, group,
-                tile * columns_, split * row_blocks_ / splits_,
-                (split + 1) * row_blocks_ / splits_});
+      run_item(
+          {input + part * p.group_inputs * p.in_length, weights,
+           bias ? bias + group * p.group_outputs : nullptr,
+           residual ? residual + first_output : nullptr, output + first_output, group,
+           tile * columns_, split * row_blocks_ / splits_, (split + 1) * row_blocks_ / splits_},
+          packed);
     }
   });
 }
 
-void DenseConvolution::run_item(const Item& item) const {
-  alignas(64) float tile[kTileFloats];
+void DenseConvolution::run_item(const Item& item, float* tile) const {
   for (const Phase& phase : phases_) {
     if (item.first_column >= phase.outputs) continue;
     const int64_t columns = std::min(columns_, phase.outputs - item.first_column);

@@ -60,12 +60,13 @@ class DenseConvolution {
   };
   struct Item;
 
+  double flops_of_run() const;
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
   int64_t choose_columns(int threads) const;
   bool can_read_in_place() const;
   std::vector<int32_t> offsets_of(const Phase& phase, const Chunk& chunk) const;
   void lay_out_tiles(Phase& phase) const;
-  void run_item(const Item& item) const;
+  void run_item(const Item& item, float* tile) const;
   void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk, const float* tile) const;
 
   TapProblem problem_;

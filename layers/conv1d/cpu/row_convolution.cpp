@@ -163,6 +163,7 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
           ? items
           : static_cast<int64_t>(kMinPieceSeconds / seconds * static_cast<double>(items)) + 1;
   threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+    alignas(64) float tile[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
       const Piece& piece = pieces_[static_cast<size_t>(i % pieces)];
       const int64_t part = i / pieces;  // batch and group
@@ -173,12 +174,13 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
       run_item({piece, input + part * p.group_inputs * p.in_length,
                 weights + phase.weights + group * weights_of_group,
                 bias ? bias + group * p.group_outputs : nullptr,
-                residual ? residual + first_output : nullptr, output + first_output});
+                residual ? residual + first_output : nullptr, output + first_output},
+               tile);
     }
   });
 }
 
-void RowConvolution::run_item(const Item& item) const {
+void RowConvolution::run_item(const Item& item, float* tile) const {
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
   const Phase& phase = phases_[piece.phase];
@@ -204,7 +206,6 @@ void RowConvolution::run_item(const Item& item) const {
     panel.readable = piece.columns;
     return loop_(panel);
   }
-  alignas(64) float tile[kTileFloats];
   phase.tile.pack(item.input, p.group_inputs, p.in_length, p.padding_mode, piece.first,
                   piece.columns, tile);
   panel.input = tile;

@@ -62,7 +62,7 @@ class RowConvolution {
   void add_phase(int64_t index);
   void cut(const Phase& phase);
   void add_pieces(const Phase& phase, int64_t begin, int64_t end, bool in_place);
-  void run_item(const Item& item) const;
+  void run_item(const Item& item, float* tile) const;
 
   TapProblem problem_;
   RowLoop loop_;

@@ -74,33 +74,59 @@ TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t co
   row_size_ = odd_cache_lines(row_size_);
 }
 
-void TapTile::pack(const float* input, int64_t channels, int64_t length, PaddingMode mode,
-                   int64_t first, int64_t count, float* tile) const {
+struct TapTile::Extent {
+  int64_t position;  // of the run in the row
+  int64_t source;    // input position that it starts at
+  // Of its values, [begin, end) lie within the input, those up to `count` are read, and those up to
+  // `padded` are zero.
+  int64_t begin;
+  int64_t end;
+  int64_t count;
+  int64_t padded;
+};
+
+TapTile::Extent TapTile::extent(const Run& run, int64_t length, int64_t first,
+                                int64_t count) const {
   constexpr int64_t kVectorFloats = 16;
   const int64_t columns = std::min(ceil_divide(count, kVectorFloats) * kVectorFloats, columns_);
-  for (const Run& run : runs_) {
-    const int64_t start = run.start + first * stride_;
-    const int64_t wanted = count + run.more;
-    // [inside_begin, inside_end) of the run lies within the input.
-    const int64_t inside_begin = std::clamp(ceil_divide(-start, stride_), int64_t{0}, wanted);
-    const int64_t inside_end =
-        std::clamp(ceil_divide(length - start, stride_), inside_begin, wanted);
+  const int64_t source = run.start + first * stride_;
+  const int64_t wanted = count + run.more;
+  const int64_t begin = std::clamp(ceil_divide(-source, stride_), int64_t{0}, wanted);
+  const int64_t end = std::clamp(ceil_divide(length - source, stride_), begin, wanted);
+  return {run.position, source, begin, end, wanted, columns + run.more};
+}
+
+void TapTile::pack(const float* input, int64_t channels, int64_t length, PaddingMode mode,
+                   int64_t first, int64_t count, float* tile) const {
+  constexpr size_t kRunsAtOnce = 32;
+  Extent extents[kRunsAtOnce];
+  for (size_t first_run = 0; first_run < runs_.size(); first_run += kRunsAtOnce) {
+    const size_t runs = std::min(runs_.size() - first_run, kRunsAtOnce);
+    for (size_t i = 0; i < runs; ++i) {
+      extents[i] = extent(runs_[first_run + i], length, first, count);
+    }
     for (int64_t c = 0; c < channels; ++c) {
-      const float* channel = input + c * length;
-      float* target = tile + c * row_size_ + run.position;
-      for (int64_t i = 0; i < inside_begin; ++i) {
-        target[i] = padded_value(channel, length, mode, start + i * stride_);
+      for (size_t i = 0; i < runs; ++i) {
+        pack_run(extents[i], input + c * length, length, mode, tile + c * row_size_);
       }
-      if (inside_end > inside_begin) {
-        copy(channel + start + inside_begin * stride_, stride_, inside_end - inside_begin,
-             target + inside_begin);
-      }
-      for (int64_t i = inside_end; i < wanted; ++i) {
-        target[i] = padded_value(channel, length, mode, start + i * stride_);
-      }
-      std::fill(target + wanted, target + columns + run.more, 0.0f);
     }
   }
+}
+
+void TapTile::pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
+                       float* row) const {
+  float* target = row + extent.position;
+  for (int64_t i = 0; i < extent.begin; ++i) {
+    target[i] = padded_value(channel, length, mode, extent.source + i * stride_);
+  }
+  if (extent.end > extent.begin) {
+    copy(channel + extent.source + extent.begin * stride_, stride_, extent.end - extent.begin,
+         target + extent.begin);
+  }
+  for (int64_t i = extent.end; i < extent.count; ++i) {
+    target[i] = padded_value(channel, length, mode, extent.source + i * stride_);
+  }
+  for (int64_t i = extent.count; i < extent.padded; ++i) target[i] = 0.0f;
 }
 
 }  // namespace engine::cpu

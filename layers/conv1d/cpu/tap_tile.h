@@ -38,6 +38,12 @@ class TapTile {
     int64_t more;      // inputs beyond one for each output
     int64_t position;  // in the row
   };
+  // Which part of a run is wanted, and which of it lies in the input.
+  struct Extent;
+
+  Extent extent(const Run& run, int64_t length, int64_t first, int64_t count) const;
+  void pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
+                float* row) const;
 
   int64_t stride_;
   int64_t columns_;

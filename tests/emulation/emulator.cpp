@@ -1,5 +1,6 @@
 #include "tests/emulation/emulator.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <exception>
@@ -16,9 +17,13 @@ namespace {
 
 constexpr size_t kStackBytes = 128 * 1024;
 
+// A context brings a fiber onto its stack; from then on it is left and entered by jumps, which,
+// other than swapcontext(), make no system call.
 struct Fiber {
-  ucontext_t context{};
+  ucontext_t beginning{};
+  jmp_buf place{};
   std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
+  bool begun = false;
   bool done = false;
 };
 
@@ -40,7 +45,8 @@ struct Rendezvous {
 
 struct Warp {
   Rendezvous barrier;
-  uint64_t given[32] = {};
+  WarpValue given[2][32] =
+      {};  // in turn: no thread enters an exchange before all left the last but one
 };
 
 struct Block {
@@ -49,7 +55,7 @@ struct Block {
   Rendezvous barrier;
   const std::function<void()>* kernel = nullptr;
   std::exception_ptr error;
-  ucontext_t scheduler{};
+  jmp_buf scheduler{};
   int64_t progress = 0;
   size_t current = 0;
 };
@@ -70,16 +76,24 @@ void run_thread() {
   }
   block.fibers[block.current].done = true;
   made_progress();
-  swapcontext(&block.fibers[block.current].context, &block.scheduler);
+  _longjmp(block.scheduler, 1);
 }
 
 void start(Fiber& fiber) {
-  fiber.done = false;
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = fiber.stack.get();
-  fiber.context.uc_stack.ss_size = kStackBytes;
-  fiber.context.uc_link = nullptr;
-  makecontext(&fiber.context, run_thread, 0);
+  fiber.begun = fiber.done = false;
+  getcontext(&fiber.beginning);
+  fiber.beginning.uc_stack.ss_sp = fiber.stack.get();
+  fiber.beginning.uc_stack.ss_size = kStackBytes;
+  fiber.beginning.uc_link = nullptr;
+  makecontext(&fiber.beginning, run_thread, 0);
+}
+
+// Runs a fiber until it yields or is done.
+void resume(Fiber& fiber) {
+  if (_setjmp(block.scheduler) != 0) return;
+  if (fiber.begun) _longjmp(fiber.place, 1);
+  fiber.begun = true;
+  setcontext(&fiber.beginning);
 }
 
 // Gives every thread a turn; returns how many are not done.
@@ -88,7 +102,7 @@ int run_round() {
   for (size_t i = 0; i < block.fibers.size() && !block.error; ++i) {
     if (block.fibers[i].done) continue;
     enter(i);
-    swapcontext(&block.scheduler, &block.fibers[i].context);
+    resume(block.fibers[i]);
     if (!block.fibers[i].done) ++left;
   }
   return left;
@@ -125,7 +139,7 @@ void fail(const char* what) {
 
 void yield() {
   const size_t me = block.current;
-  swapcontext(&block.fibers[me].context, &block.scheduler);
+  if (_setjmp(block.fibers[me].place) == 0) _longjmp(block.scheduler, 1);
   enter(me);
 }
 
@@ -133,13 +147,12 @@ void block_barrier() { block.barrier.wait(static_cast<int>(block.fibers.size()))
 
 void warp_barrier() { block.warps[block.current / 32].barrier.wait(32); }
 
-uint64_t warp_exchange(uint64_t value, int lane) {
+const WarpValue* warp_exchange(const WarpValue& value) {
   Warp& warp = block.warps[block.current / 32];
-  warp.given[block.current % 32] = value;
+  WarpValue* given = warp.given[warp.barrier.passed % 2];
+  given[block.current % 32] = value;
   warp.barrier.wait(32);
-  const uint64_t got = warp.given[lane & 31];
-  warp.barrier.wait(32);
-  return got;
+  return given;
 }
 
 void run(int64_t blocks, int threads, const std::function<void()>& kernel) {

@@ -42,8 +42,12 @@ void made_progress();
 
 void block_barrier();
 void warp_barrier();
-/// Gives `value` to the warp; returns what lane `lane` gave.
-uint64_t warp_exchange(uint64_t value, int lane);
+/// Gives the 32-byte `value` to the warp; returns what all lanes gave, until the thread's next
+/// call.
+struct WarpValue {
+  uint64_t words[4];
+};
+const WarpValue* warp_exchange(const WarpValue& value);
 
 }  // namespace engine::test::emulator
 
@@ -64,17 +68,15 @@ inline void __syncwarp() { engine::test::emulator::warp_barrier(); }
 
 template <typename T>
 T __shfl_sync(unsigned, T value, int lane) {
-  uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof value);
-  bits = engine::test::emulator::warp_exchange(bits, lane);
-  std::memcpy(&value, &bits, sizeof value);
+  engine::test::emulator::WarpValue given{};
+  std::memcpy(given.words, &value, sizeof value);
+  std::memcpy(&value, engine::test::emulator::warp_exchange(given)[lane & 31].words, sizeof value);
   return value;
 }
 
-inline bool __all_sync(unsigned mask, bool condition) {
-  bool all = true;
-  for (int lane = 0; lane < 32; ++lane) all = __shfl_sync(mask, condition, lane) && all;
-  return all;
+inline bool __all_sync(unsigned, bool condition) {
+  const auto* given = engine::test::emulator::warp_exchange({{condition}});
+  return std::all_of(given, given + 32, [](const auto& value) { return value.words[0] != 0; });
 }
 
 template <typename T>
@@ -91,4 +93,15 @@ inline float __uint_as_float(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
+}
+
+// Four bytes of two words, by the selector's digits.
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned selector) {
+  const uint64_t both = static_cast<uint64_t>(high) << 32 | low;
+  unsigned result = 0;
+  for (int i = 0; i < 4; ++i) {
+    const unsigned byte = selector >> 4 * i & 7;
+    result |= static_cast<unsigned>(both >> 8 * byte & 0xff) << 8 * i;
+  }
+  return result;
 }

@@ -39,6 +39,31 @@ __device__ __forceinline__ uint16_t load_or_zero(const uint16_t* source, bool ex
       : "l"(source), "r"(static_cast<int>(exists)));
   return value;
 }
+/// The bits of *source in the low end of a word, or 0.
+__device__ __forceinline__ uint32_t load_bits_or_zero(const uint32_t* source, bool exists) {
+  uint32_t bits;
+  asm("{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %2, 0;\n"
+      "mov.b32 %0, 0;\n"
+      "@exists ld.global.nc.u32 %0, [%1];\n"
+      "}\n"
+      : "=r"(bits)
+      : "l"(source), "r"(static_cast<int>(exists)));
+  return bits;
+}
+__device__ __forceinline__ uint32_t load_bits_or_zero(const uint16_t* source, bool exists) {
+  uint32_t bits;
+  asm("{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %2, 0;\n"
+      "mov.b32 %0, 0;\n"
+      "@exists ld.global.nc.u16 %0, [%1];\n"
+      "}\n"
+      : "=r"(bits)
+      : "l"(source), "r"(static_cast<int>(exists)));
+  return bits;
+}
 /// source[0] and source[1], the first at an even element, or zeros.
 __device__ __forceinline__ float2 load_pair_or_zero(const float* source, bool exists) {
   float2 value;

@@ -27,6 +27,10 @@ Conv1dKernel conv1d_split_reduction();
 /// taps, and strides up to 1024.
 Conv1dKernel conv1d_implicit_gemm_sm90();
 
+/// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024
+/// taps, strides up to 1024, and that two stages of a tile fit 80 KB.
+Conv1dKernel conv1d_implicit_gemm_sm80();
+
 /// Whether this build has code for Hopper, and the machine's first GPU is one. Where there is no
 /// GPU only the build counts, so that choices can be looked at anywhere.
 bool runs_sm90();

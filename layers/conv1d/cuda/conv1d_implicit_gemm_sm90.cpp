@@ -30,13 +30,6 @@ const std::vector<Sm90Kernel>& kernels_of(Precision precision) {
   }
 }
 
-// Linear on either side of zero.
-bool is_bend(const Activation& activation) {
-  using Kind = Activation::Kind;
-  return activation.kind == Kind::kIdentity || activation.kind == Kind::kReLU ||
-         activation.kind == Kind::kLeakyReLU;
-}
-
 bool is_plain(const Conv1dProblem& p) {
   return is_bend(p.activation) && is_bend(p.residual_activation);
 }

@@ -93,7 +93,7 @@ int64_t tap_of_unit(const GemmPlan& plan, int64_t unit) {
 
 void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
   const int64_t all_weights = plan.weight_bytes * plan.stages();
-  const int64_t most = 8;
+  const int64_t most = tile.ring;
   const int64_t resident_ring =
       std::min<int64_t>((tile.shared_bytes - all_weights) / plan.window_bytes, most);
   // A block keeps the weights of one row tile, so there must be blocks for all of them.

@@ -34,6 +34,7 @@ struct GemmTile {
   int staged_columns = 128;  ///< that are stored at once
   int parts = 1;             ///< 2 where operands are split into a big and a small part
   int64_t shared_bytes = 0;  ///< for stages and resident weights
+  int ring = 8;              ///< stages in flight, at most; weights are not resident below 3
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the

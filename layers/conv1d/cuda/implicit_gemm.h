@@ -25,6 +25,13 @@ struct SmallDivide {
   }
 };
 
+/// Whether an activation is linear on either side of zero: such a one takes no function call.
+ENGINE_HOST_DEVICE bool is_bend(const Activation& activation) {
+  using Kind = Activation::Kind;
+  return activation.kind == Kind::kIdentity || activation.kind == Kind::kReLU ||
+         activation.kind == Kind::kLeakyReLU;
+}
+
 /// One convolution. Names as in GemmPlan.
 struct ImplicitGemm {
   ImplicitGemm(int64_t blocks, int64_t column_tile_count, int64_t row_tile_count)

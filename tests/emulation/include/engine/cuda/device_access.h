@@ -14,6 +14,13 @@ T load_or_zero(const T* source, bool exists) {
   return exists ? *source : T{};
 }
 
+template <typename T>
+uint32_t load_bits_or_zero(const T* source, bool exists) {
+  if (!exists) return 0;
+  if (reinterpret_cast<uintptr_t>(source) % sizeof(T) != 0) emulator::fail("a load is not aligned");
+  return *source;
+}
+
 inline float2 load_pair_or_zero(const float* source, bool exists) {
   if (!exists) return {0.0f, 0.0f};
   if (reinterpret_cast<uintptr_t>(source) % 8 != 0) emulator::fail("a pair is not aligned");

@@ -1,0 +1,115 @@
+// The row of the implicit GEMM for Ampere and later: which of its compiled tiles a problem runs on,
+// and what it costs.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/cuda/runtime.h"
+#include "layers/conv1d/cuda/conv1d_cuda.h"
+#include "layers/conv1d/cuda/implicit_gemm_sm80.h"
+
+namespace engine::cuda {
+namespace {
+
+const std::vector<Sm80Kernel>& kernels_of(Precision precision) {
+  static const std::vector<Sm80Kernel> fp32 = sm80_kernels_fp32();
+  static const std::vector<Sm80Kernel> tf32 = sm80_kernels_tf32();
+  static const std::vector<Sm80Kernel> fp16 = sm80_kernels_fp16();
+  static const std::vector<Sm80Kernel> bf16 = sm80_kernels_bf16();
+  switch (precision) {
+    case Precision::kTf32:
+      return tf32;
+    case Precision::kFp16:
+      return fp16;
+    case Precision::kBf16:
+      return bf16;
+    default:
+      return fp32;
+  }
+}
+
+// Multiply-adds of two bytes each that a multiprocessor of an H200 is expected to do in a second,
+// counted as two: 40% of what cuBLAS does in tf32 and 16-bit types; fp32 takes three products.
+double rate_of(Precision precision) {
+  constexpr double kShare = 0.40 / 132;
+  switch (precision) {
+    case Precision::kTf32:
+      return kShare * 345e12;
+    case Precision::kFp16:
+    case Precision::kBf16:
+      return kShare * 655e12;
+    default:
+      return kShare * 345e12 / 3;
+  }
+}
+
+// A multiprocessor computes `waves` tiles, one after the other or two in turn: stages, each at
+// least as long as its loads take, then the stores. Nothing is faster than memory. Assumed, not
+// measured.
+double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& kernel) {
+  constexpr int kMultiprocessors = 132;
+  constexpr double kLaunch = 6e-6;
+  constexpr double kFirstTile = 12e-6;  // from a cold instruction cache, as on Hopper
+  constexpr double kStage = 0.4e-6;     // of two blocks in turn, at least
+  constexpr double kStoreBytesPerSecond = 20e9;
+  constexpr double kBytesPerSecond = 3.0e12;
+  const auto element_bytes = static_cast<double>(size_of(p.dtype));
+  const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
+  const double waves = std::ceil(tiles / kMultiprocessors);
+  const double outputs = kernel.tile.rows * kernel.tile.columns;
+  const double stage_flops = 2.0 * outputs * plan.steps * 2 * kUnitBytes / element_bytes;
+  const double stage = std::max(stage_flops / rate_of(p.precision), kStage);
+  const double store = outputs * element_bytes / kStoreBytesPerSecond;
+  const double bytes = implicit_gemm_elements(p) * element_bytes;
+  return kLaunch + kFirstTile +
+         std::max(waves * (plan.stages() * stage + store), bytes / kBytesPerSecond);
+}
+
+// The tile that a problem runs on; its plan is not valid where none can.
+struct Choice {
+  const Sm80Kernel* kernel = nullptr;
+  GemmPlan plan;
+  double seconds = 0.0;
+};
+
+void consider(const Conv1dProblem& p, const Sm80Kernel& kernel, int64_t split, Choice& best) {
+  const GemmPlan plan = plan_gemm(p, kernel.tile, split);
+  if (!plan.valid) return;
+  const double seconds = predict(p, plan, kernel);
+  if (best.kernel == nullptr || seconds < best.seconds) best = {&kernel, plan, seconds};
+}
+
+Choice choose(const Conv1dProblem& p) {
+  Choice best;
+  for (const Sm80Kernel& kernel : kernels_of(p.precision)) {
+    consider(p, kernel, 1, best);
+    // Few output channels fill a tile's rows with several output positions each.
+    for (const int64_t split : {2, 4, 8}) {
+      if (!p.transposed && p.group_outputs() * split <= kernel.tile.rows) {
+        consider(p, kernel, split, best);
+      }
+    }
+  }
+  return best;
+}
+
+bool can_implement(const Conv1dProblem& p) {
+  return implicit_gemm_allows(p) && choose(p).kernel != nullptr;
+}
+
+double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
+
+Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
+  const Choice choice = choose(p);
+  const int64_t room =
+      int64_t{device_info(context.device.index).multiprocessors} * choice.kernel->blocks;
+  return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch,
+                            std::min(implicit_gemm_tiles(p, choice.plan), room), context);
+}
+
+}  // namespace
+
+Conv1dKernel conv1d_implicit_gemm_sm80() {
+  return {"conv1d_implicit_gemm_sm80", Device::Type::kCuda, can_implement, seconds, prepare};
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,245 @@
+// Implicit GEMM kernels on random problems, thread by thread on the CPU, against the formula in
+// double.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "layers/conv1d/conv1d_taps.h"
+#include "layers/conv1d/cuda/implicit_gemm.h"
+#include "tests/support/random.h"
+
+namespace engine::test {
+
+/// Elements with a guard band around them, at an offset of `shift` elements from 16 bytes.
+template <typename T>
+class Guarded {
+ public:
+  Guarded(int64_t count, int64_t shift, float guard)
+      : memory_(static_cast<size_t>(count + 2 * kGuard), static_cast<T>(guard)), count_(count) {
+    const auto address = reinterpret_cast<uintptr_t>(memory_.data() + kGuard / 2);
+    first_ = reinterpret_cast<T*>((address + 15) / 16 * 16) + shift;
+  }
+  T* data() { return first_; }
+  bool is_guard_intact(float guard) const {
+    for (const T& value : memory_) {
+      const bool inside = &value >= first_ && &value < first_ + count_;
+      if (!inside && static_cast<float>(value) != static_cast<float>(static_cast<T>(guard))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  static constexpr int64_t kGuard = 128;
+  std::vector<T> memory_;
+  int64_t count_;
+  T* first_;
+};
+
+struct EmulatedCase {
+  Conv1dProblem problem;
+  int64_t split = 1;         // phases of a convolution that is not transposed
+  int64_t shared_bytes = 0;  // less than the tile's, to have weights streamed; or 0
+  int64_t x_shift = 0;       // elements from 16 bytes
+  int64_t y_shift = 0;
+  int64_t blocks = 1;
+};
+
+inline constexpr float kUnwritten = 12345.0f;
+
+/// One convolution on random data in the storage type.
+template <typename T>
+class Emulation {
+ public:
+  Emulation(const EmulatedCase& c, Random& random)
+      : case_(c),
+        p_(c.problem),
+        x_(p_.batch * p_.in_channels * p_.in_length, c.x_shift, NAN),
+        y_(p_.batch * p_.out_channels * p_.out_length, c.y_shift, kUnwritten),
+        residual_(p_.batch * p_.out_channels * p_.out_length, 1, NAN),
+        weight_(static_cast<size_t>(p_.in_channels * p_.group_outputs() * p_.kernel_size)),
+        bias_(static_cast<size_t>(p_.out_channels)) {
+    const auto draw = [&] { return static_cast<T>(static_cast<float>(random.normal())); };
+    for (int64_t i = 0; i < p_.batch * p_.in_channels * p_.in_length; ++i) x_.data()[i] = draw();
+    for (int64_t i = 0; i < outputs(); ++i) {
+      residual_.data()[i] = draw();
+      y_.data()[i] = static_cast<T>(NAN);
+    }
+    const double scale = 1.0 / std::sqrt(static_cast<double>(p_.reduction()));
+    for (float& w : weight_) {
+      w = static_cast<float>(static_cast<T>(static_cast<float>(scale * random.normal())));
+    }
+    for (float& b : bias_) b = static_cast<float>(random.normal());
+  }
+
+  /// Relative error in L2; negative where the kernel has no plan for the problem.
+  template <typename Kernel>
+  double run(const Kernel& kernel) {
+    cuda::GemmTile tile = kernel.tile;
+    if (case_.shared_bytes > 0) tile.shared_bytes = case_.shared_bytes;
+    const cuda::GemmPlan plan = plan_gemm(p_, tile, case_.split);
+    if (!plan.valid) return -1.0;
+    launch(kernel, tile, plan);
+    CHECK(y_.is_guard_intact(kUnwritten));
+    return error();
+  }
+
+ private:
+  int64_t outputs() const { return p_.batch * p_.out_channels * p_.out_length; }
+
+  float weight(int64_t g, int64_t m, int64_t c, int64_t k) const {
+    const int64_t C = p_.group_inputs(), M = p_.group_outputs();
+    const int64_t row = p_.transposed ? (g * C + c) * M + m : (g * M + m) * C + c;
+    return weight_[static_cast<size_t>(row * p_.kernel_size + k)];
+  }
+
+  template <typename Kernel>
+  void launch(const Kernel& kernel, const cuda::GemmTile& tile, const cuda::GemmPlan& plan) {
+    const int64_t count = packed_weight_count(p_, plan);
+    std::vector<float> packed(static_cast<size_t>(count));
+    const auto read = [&](int64_t g, int64_t m, int64_t c, int64_t k) {
+      return weight(g, m, c, k);
+    };
+    pack_gemm_weights(p_, tile, plan, read, packed.data());
+    Guarded<T> weights(count, 0, NAN);
+    for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<T>(packed[i]);
+    cuda::ImplicitGemm gemm = implicit_gemm(p_, tile, plan);
+    gemm.x = x_.data();
+    gemm.y = y_.data();
+    gemm.weights = weights.data();
+    gemm.epilogue = {p_.bias ? bias_.data() : nullptr, p_.residual ? residual_.data() : nullptr,
+                     p_.activation, p_.residual_activation};
+    gemm.even_rows = gemm.even_rows && case_.x_shift % 2 == 0;
+    gemm.odd_rows = gemm.odd_rows || case_.y_shift % 2 != 0;
+    const int64_t row_tiles = plan.row_tiles * p_.groups;
+    const int64_t blocks =
+        plan.resident ? row_tiles * std::clamp<int64_t>(case_.blocks, 1, gemm.tiles / row_tiles)
+                      : std::min(case_.blocks, gemm.tiles);
+    kernel.launch(gemm, plan.shared_bytes(), blocks, nullptr);
+  }
+
+  double exact(int64_t b, int64_t m, int64_t l) const {
+    const int64_t g = m / p_.group_outputs();
+    double sum = p_.bias ? bias_[static_cast<size_t>(m)] : 0.0;
+    for (int64_t k = 0; k < p_.kernel_size; ++k) {
+      int64_t position = padded_source(l * p_.stride - p_.pad_left + k * p_.dilation, p_.in_length,
+                                       p_.padding_mode);
+      if (p_.transposed) {
+        const int64_t from = l + p_.pad_left - k * p_.dilation;
+        position = from >= 0 && from % p_.stride == 0 ? from / p_.stride : -1;
+      }
+      if (position < 0 || position >= p_.in_length) continue;
+      for (int64_t c = 0; c < p_.group_inputs(); ++c) {
+        const int64_t row = b * p_.in_channels + g * p_.group_inputs() + c;
+        sum +=
+            static_cast<double>(weight(g, m % p_.group_outputs(), c, k)) *
+            static_cast<float>(const_cast<Guarded<T>&>(x_).data()[row * p_.in_length + position]);
+      }
+    }
+    return sum;
+  }
+
+  double error() {
+    double off = 0.0, norm = 0.0;
+    for (int64_t i = 0; i < outputs(); ++i) {
+      const int64_t row = i / p_.out_length;
+      float expected = static_cast<float>(
+          exact(row / p_.out_channels, row % p_.out_channels, i % p_.out_length));
+      expected = apply_activation(expected, p_.activation);
+      if (p_.residual) {
+        expected = apply_activation(expected + static_cast<float>(residual_.data()[i]),
+                                    p_.residual_activation);
+      }
+      const double difference = static_cast<double>(static_cast<float>(y_.data()[i])) - expected;
+      off += difference * difference;
+      norm += static_cast<double>(expected) * expected;
+    }
+    return std::sqrt(off / norm);
+  }
+
+  const EmulatedCase& case_;
+  const Conv1dProblem& p_;
+  Guarded<T> x_, y_, residual_;
+  std::vector<float> weight_, bias_;
+};
+
+inline void draw_lengths(Conv1dProblem& p, Random& random) {
+  const int64_t span = p.dilation * (p.kernel_size - 1) + 1;
+  const int64_t most = p.padding_mode == PaddingMode::kReflect    ? p.in_length - 1
+                       : p.padding_mode == PaddingMode::kCircular ? p.in_length
+                                                                  : 40;
+  p.pad_left = random.integer(0, std::min<int64_t>(most, 40));
+  p.pad_right = random.integer(0, std::min<int64_t>(most, 40));
+  if (p.transposed) {
+    p.out_length = (p.in_length - 1) * p.stride + span - p.pad_left - p.pad_right;
+  } else {
+    const int64_t padded = p.in_length + p.pad_left + p.pad_right;
+    p.out_length = padded < span ? 0 : (padded - span) / p.stride + 1;
+  }
+}
+
+inline Conv1dProblem draw_problem(Random& random) {
+  Conv1dProblem p;
+  do {
+    p.batch = random.integer(1, 2);
+    p.groups = random.pick<int64_t>({1, 1, 2});
+    p.in_channels = p.groups * random.pick<int64_t>({1, 2, 3, 5, 8, 17, 24, 40});
+    p.out_channels = p.groups * random.pick<int64_t>({1, 8, 17, 64, 70, 130});
+    p.kernel_size = random.pick<int64_t>({1, 1, 2, 3, 3, 5, 11});
+    p.stride = random.pick<int64_t>({1, 1, 1, 2, 3, 5});
+    p.dilation = random.pick<int64_t>({1, 1, 2, 3, 40});
+    p.transposed = random.chance(0.25);
+    if (p.transposed && random.chance(0.3)) p.stride = random.pick<int64_t>({8, 10, 16});
+    p.padding_mode = p.transposed || random.chance(0.6)
+                         ? PaddingMode::kZeros
+                         : random.pick<PaddingMode>({PaddingMode::kReflect, PaddingMode::kReplicate,
+                                                     PaddingMode::kCircular});
+    p.in_length = random.pick<int64_t>({1, 7, 40, 128, 131, 256, 301, 520});
+    draw_lengths(p, random);
+  } while (p.out_length < 1 || p.flops() > 2e8);
+  p.bias = random.chance(0.7);
+  return p;
+}
+
+// f, f2 and a residual as the kernel may have them.
+inline void draw_epilogue(Conv1dProblem& p, bool plain, Random& random) {
+  using Kind = Activation::Kind;
+  p.activation.kind = random.pick<Kind>({Kind::kIdentity, Kind::kReLU, Kind::kLeakyReLU});
+  p.activation.parameter = 0.1f;
+  if (!plain) p.activation.kind = random.pick<Kind>({Kind::kIdentity, Kind::kGELU, Kind::kSiLU});
+  p.residual = random.chance(plain ? 0.3 : 0.7);
+  if (p.residual && random.chance(0.5)) p.residual_activation.kind = Kind::kReLU;
+}
+
+/// Ten problems for each of the kernels; `is_plain` says which take no activation but bends.
+template <typename T, typename Kernel, typename IsPlain>
+void check_emulated(const std::vector<Kernel>& kernels, IsPlain is_plain, Precision precision,
+                    double tolerance, uint64_t first_seed) {
+  for (uint64_t seed = first_seed; seed < first_seed + 10; ++seed) {
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      Random random(seed * 16 + i);
+      EmulatedCase c;
+      c.problem = draw_problem(random);
+      c.problem.precision = precision;
+      c.problem.dtype = storage_dtype(precision);
+      draw_epilogue(c.problem, is_plain(kernels[i], random), random);
+      if (!c.problem.transposed) c.split = random.pick<int64_t>({1, 1, 2, 3, 8});
+      if (random.chance(0.3)) c.shared_bytes = random.integer(40, 120) * 1024;
+      c.x_shift = random.integer(0, 3);
+      c.y_shift = random.integer(0, 3);
+      c.blocks = random.integer(1, 3);
+      INFO("seed ", seed, ", kernel ", i, ": ", to_string(c.problem), " split ", c.split);
+      const double error = Emulation<T>(c, random).run(kernels[i]);
+      CHECK(error < tolerance);
+      if (c.shared_bytes == 0) CHECK(error >= 0.0);
+    }
+  }
+}
+
+}  // namespace engine::test

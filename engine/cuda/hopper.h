@@ -39,6 +39,20 @@ struct Barrier {
         "r"(bytes)
         : "memory");
   }
+  /// Whether wait() would return at once.
+  __device__ __forceinline__ bool is_over(uint32_t parity) {
+    uint32_t over;
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "mbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+        "selp.b32 %0, 1, 0, done;\n"
+        "}\n"
+        : "=r"(over)
+        : "r"(shared_address(&word)), "r"(parity)
+        : "memory");
+    return over != 0;
+  }
   __device__ __forceinline__ void wait(uint32_t parity) {
     constexpr uint32_t kSleepNanoseconds = 1000000;  // at most, before asking again
     asm volatile(

@@ -39,8 +39,8 @@ bool is_plain(const Conv1dProblem& p) {
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 4e-6;
   constexpr double kFirstTile = 12e-6;  // from a cold instruction cache
-  constexpr double kStoreBytesPerCycle = 12.0;
-  constexpr double kBytesPerSecond = 3.4e12;
+  constexpr double kStoreBytesPerCycle = 20.0;
+  constexpr double kBytesPerSecond = 2.2e12;  // reached at best
   const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
   const double waves = std::ceil(tiles / kMultiprocessors);
   const double store = kernel.tile.rows * kernel.tile.columns *

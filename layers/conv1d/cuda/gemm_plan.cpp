@@ -105,26 +105,42 @@ void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
                     : std::min(tile.shared_bytes / (plan.window_bytes + plan.weight_bytes), most));
 }
 
-// Cycles of one multiprocessor for a tile: each stage takes the longer of its products and its
-// loads; fewer than four stages in flight do not hide a load. As measured on an H200.
-double predict_cycles(const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kBytesPerCycle = 10.0;    // of the loading warps
-  constexpr double kL2BytesPerCycle = 24.0;  // of all blocks together, for each
+// Bytes of a window that the loading warps of a block bring in a cycle. As measured on an H200, for
+// each way that implicit_gemm_sm90.cuh has.
+double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  const bool wide = size_of(p.dtype) == 4;
+  const bool whole = plan.unit_taps == 1 && plan.residues == plan.fold.stride &&
+                     p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
+  if (p.padding_mode != PaddingMode::kZeros) return wide ? 4.0 : 2.3;
+  if (!whole) return wide ? 25.0 : 2.3;
+  if (p.in_length % 2 != 0) return wide ? 8.0 : 7.0;
+  if (tile.wide_loads) return 12.0;
+  return wide && plan.resident ? 8.0 : 7.0;
+}
+
+// Cycles of one multiprocessor for a tile: each stage takes the longest of its products, its loads
+// and what the L2 brings to all blocks; fewer than four stages in flight do not hide a load. As
+// measured on an H200.
+double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  constexpr double kL2BytesPerCycle = 29.0;  // for each block
+  constexpr double kTile = 2400.0;
+  constexpr double kStage = 430.0;
+  constexpr double kPromotion = 1100.0;  // of a stage's sums to the total
   const double products =
       plan.steps * (tile.parts == 2 ? 3.0 : 1.0) * (tile.rows / 64) * (tile.columns / 2.0);
-  const double units = static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows;
-  // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
-  const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
-  const double loads = units * kUnitBytes * single / kBytesPerCycle;
+  const double window =
+      static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows * kUnitBytes;
+  const double loads = window / load_rate(p, plan, tile);
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
-  const double l2 = (streamed + units * kUnitBytes) / kL2BytesPerCycle;
+  const double l2 = (streamed + window) / kL2BytesPerCycle;
   const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 800.0);
-  return plan.stages() * (std::max({products, loads, l2}) + 100.0 + waits);
+  const double promotion = tile.parts == 2 ? kPromotion : 0.0;
+  return kTile + plan.stages() * (std::max({products, loads, l2}) + kStage + waits + promotion);
 }
 
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.
-GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, int64_t tap_units,
-                    int64_t units, int64_t taps) {
+GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
+                    int64_t channel_units, int64_t tap_units, int64_t units, int64_t taps) {
   plan.stage_units = static_cast<int>(units);
   plan.tap_stages = static_cast<int>(ceil_div(tap_units, taps));
   plan.stage_taps = static_cast<int>(ceil_div(tap_units, plan.tap_stages));
@@ -132,9 +148,12 @@ GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, 
   plan.channel_stages = static_cast<int>(ceil_div(channel_units, units));
   if (plan.stage_units * plan.stage_taps / 2 > kMaxSteps || !lay_window(plan, tile)) return plan;
   list_steps(plan);
+  // Tensor cores truncate when they add: f32 sums leave them after a few additions.
+  constexpr int kMostSplitSteps = 12;
+  if (tile.parts == 2 && plan.steps > kMostSplitSteps) return plan;
   plan.weight_bytes = int64_t{2} * plan.steps * tile.parts * tile.rows * kUnitBytes;
   lay_shared_memory(plan, tile);
-  plan.tile_cycles = predict_cycles(plan, tile);
+  plan.tile_cycles = predict_cycles(p, plan, tile);
   plan.valid = plan.ring >= 2;
   return plan;
 }
@@ -190,7 +209,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
     for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
       const int64_t taps = ceil_div(tap_units, pieces);
       if (ceil_div(tap_units, taps) != pieces) continue;
-      const GemmPlan candidate = with_stage(plan, tile, channel_units, tap_units, units, taps);
+      const GemmPlan candidate = with_stage(p, plan, tile, channel_units, tap_units, units, taps);
       if (!candidate.valid) continue;
       if (!best.valid || candidate.tile_cycles < best.tile_cycles) best = candidate;
     }

@@ -35,6 +35,7 @@ struct GemmTile {
   int parts = 1;             ///< 2 where operands are split into a big and a small part
   int64_t shared_bytes = 0;  ///< for stages and resident weights
   int ring = 8;              ///< stages in flight, at most; weights are not resident below 3
+  bool wide_loads = true;    ///< loading threads have registers for many elements
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the

@@ -30,6 +30,7 @@
 #include "engine/cuda/device_access.h"
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
+#include "layers/conv1d/cuda/copy_async.h"
 #include "layers/conv1d/cuda/gemm_tile_place.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 #include "layers/conv1d/cuda/store_fragment.h"
@@ -51,9 +52,12 @@ struct Sm90Tile {
   static constexpr int kLoaders = 128;
   static constexpr int kThreads = kConsumers + kLoaders;
   static constexpr int kStagingBytes = kConsumers / 32 * cuda::kStagingBytes<kColumns>;
+  // Memory checkers take an operand of wgmma for one contiguous stretch, and want its end to exist.
+  static constexpr int kSpareBytes = kColumns * kUnitBytes;
   // Registers of a thread, and the words that a loading thread has in flight in them.
   static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
-  static constexpr int kWordsInFlight = kRegisters >= 160 ? 64 : 32;
+  static constexpr bool kWideLoads = kRegisters >= 160;
+  static constexpr int kWordsInFlight = kWideLoads ? 64 : 32;
 };
 
 inline constexpr int kSm90MaxRing = 8;
@@ -225,8 +229,119 @@ __device__ __forceinline__ void load_contiguous_window(const ImplicitGemm& p,
   }
 }
 
-template <typename Tile, typename Raw>
-__device__ __forceinline__ void load_stage(const ImplicitGemm& p, const Window<Raw>& window,
+// Starts the copies of a window of f32 whose positions beyond the ends are zeros to where its units
+// lie, element by element: nothing waits in registers, and any alignment will do.
+__device__ __forceinline__ void start_any_copies(const ImplicitGemm& p, const Window<float>& window,
+                                                 uint4* target) {
+  // Slots count from the window's position; those from `low` on, `inside` of them, are in x.
+  constexpr int64_t kFar = 1 << 30;
+  const int low = static_cast<int>(min(max(-window.position, int64_t{0}), kFar));
+  const auto inside =
+      static_cast<uint32_t>(max(min(p.in_length - window.position, kFar) - low, int64_t{0}));
+  const auto spacing = static_cast<int>(p.spacing), stride = static_cast<int>(p.stride);
+  const float* first = window.x + window.position;
+#pragma unroll 1
+  for (int i = threadIdx.x % 32; i < p.slots * p.stage_units; i += 32) {
+    const int u = p.by_slots.quotient(i);
+    const int slot = i - u * p.slots;
+    const int row = p.by_residues.quotient(slot);
+    const int position = row * stride + p.residue[slot - row * p.residues];
+    const SlotPlace place(p, slot);
+    float* unit = reinterpret_cast<float*>(target + place.first + u * place.pitch);
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const int channel = u * p.unit_channels + (e >> p.log_unit_taps);
+      const int source = position + (e & (p.unit_taps - 1)) * spacing;
+      copy_async_4_or_zero(
+          unit + e, first + channel * p.in_length + source,
+          channel < window.channels && static_cast<uint32_t>(source - low) < inside);
+    }
+  }
+}
+
+// The same for slots that are neighbouring positions and channels that all exist: a lane copies
+// slots `begin`, `begin` + 32 ... of all channels, and the last few slots are dealt out by
+// channels.
+__device__ __forceinline__ void start_contiguous_copies(const ImplicitGemm& p,
+                                                        const Window<float>& window,
+                                                        uint4* target) {
+  const int lane = threadIdx.x % 32;
+  const int rest = p.slots % 32;
+  const bool few = rest <= 8;
+  const int many = few ? p.slots - rest : p.slots;
+#pragma unroll 1
+  for (int slot = lane; slot < many; slot += 32) {
+    const bool exists = inside(p, window.position + slot);
+    const float* source = window.x + window.position + slot;
+    const SlotPlace place(p, slot);
+    uint4* unit = target + place.first;
+#pragma unroll 4
+    for (int u = 0; u < p.stage_units; ++u, unit += place.pitch) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e, source += p.in_length) {
+        copy_async_4_or_zero(reinterpret_cast<float*>(unit) + e, source, exists);
+      }
+    }
+  }
+  if (!few) return;
+#pragma unroll 1
+  for (int i = lane; i < rest * p.stage_units * 4; i += 32) {
+    const int channel = i / rest;
+    const int slot = many + i - channel * rest;
+    const SlotPlace place(p, slot);
+    const float* source = window.x + channel * p.in_length + window.position + slot;
+    copy_async_4_or_zero(
+        reinterpret_cast<float*>(target + place.first + channel / 4 * place.pitch) + channel % 4,
+        source, inside(p, window.position + slot));
+  }
+}
+
+// Rounds the units of a window of f32 that the warp has copied, and splits them where there are two
+// parts; what lies between arrays of units may be rounded too.
+template <typename Tile>
+__device__ __forceinline__ void round_window(const ImplicitGemm& p, uint4* target) {
+  const int units = p.stage_units * p.unit_pitch;
+#pragma unroll 4
+  for (int i = threadIdx.x % 32; i < units; i += 32) {
+    const float4 copied = *reinterpret_cast<const float4*>(target + i);
+    const float values[4] = {copied.x, copied.y, copied.z, copied.w};
+    store_unit<Tile::kParts>(values, target + i, units);
+  }
+}
+
+// Loads a window, or starts the copies of one of f32 and returns true. Pairs of neighbouring
+// positions are loaded faster than they are copied one by one, unless there are few registers to
+// load them to; but where weights stream, copies disturb them (measured).
+template <typename Tile>
+__device__ __forceinline__ bool load_stage(const ImplicitGemm& p, const Window<float>& window,
+                                           uint4* target) {
+  const bool whole = p.contiguous && window.channels >= p.stage_units * p.unit_channels;
+  if (p.padding_mode != PaddingMode::kZeros) {
+    load_any_window<Tile, true>(p, window, target);
+    return false;
+  }
+  if (whole && p.even_rows && (Tile::kWideLoads || !p.resident)) {
+    if (p.stage_units == 1) {
+      load_window_by_pairs<Tile, 1>(p, window, target);
+    } else if (p.stage_units == 2) {
+      load_window_by_pairs<Tile, 2>(p, window, target);
+    } else {
+      load_window_by_pairs<Tile, 4>(p, window, target);
+    }
+    return false;
+  }
+  if (whole) {
+    start_contiguous_copies(p, window, target);
+  } else {
+    start_any_copies(p, window, target);
+  }
+  commit_copies();
+  return true;
+}
+
+// The same for 16-bit values, which travel as bits and are too small to be copied.
+template <typename Tile>
+__device__ __forceinline__ bool load_stage(const ImplicitGemm& p, const Window<uint16_t>& window,
                                            uint4* target) {
   if (p.padding_mode != PaddingMode::kZeros) {
     load_any_window<Tile, true>(p, window, target);
@@ -239,6 +354,7 @@ __device__ __forceinline__ void load_stage(const ImplicitGemm& p, const Window<R
   } else {
     load_contiguous_window<Tile, 4>(p, window, target);
   }
+  return false;
 }
 
 // Copies a stage's weights behind its window, or nothing where weights are resident.
@@ -250,7 +366,32 @@ __device__ __forceinline__ void start_weights(const ImplicitGemm& p, int64_t fir
             p.weight_bytes, full);
 }
 
-// Every warp loads stages of its own, so that several stages are under way at once.
+// Tells the multiplying warps that a warp's stage is there.
+__device__ __forceinline__ void hand_over(Barrier& full) {
+  fence_proxy_async();
+  __syncwarp();
+  if (threadIdx.x % 32 == 0) full.arrive();
+}
+
+// A stage whose copies are under way.
+struct StartedStage {
+  uint4* window = nullptr;  // null for none
+  Barrier* full = nullptr;
+
+  // Waits for the copies, but not for the `kPending` groups that were started later.
+  template <typename Tile, int kPending>
+  __device__ __forceinline__ void finish(const ImplicitGemm& p) {
+    if (window == nullptr) return;
+    wait_for_copy_groups<kPending>();
+    __syncwarp();
+    round_window<Tile>(p, window);
+    hand_over(*full);
+    window = nullptr;
+  }
+};
+
+// Every warp loads stages of its own, so that several stages are under way at once, of f32 two of
+// each warp where slots are free.
 template <typename Tile>
 __device__ void load_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, char* ring) {
   // 16-bit values travel as bits.
@@ -264,6 +405,7 @@ __device__ void load_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, char* 
   RingPosition at;
   at.advance(warp, p.ring);
   int stage = warp;
+  StartedStage last;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, stage -= stages) {
     if (stage >= stages) continue;
     const GemmTilePlace place = place_of(p, tile, Tile::kRows);
@@ -275,19 +417,29 @@ __device__ void load_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, char* 
       const int tap_stage = stage - channel_stage * p.tap_stages;
       const int first_channel = channel_stage * p.stage_units * p.unit_channels;
       char* slot = ring + at.slot * slot_bytes;
-      barriers.empty[at.slot].wait(at.parity ^ 1);
+      Barrier& empty = barriers.empty[at.slot];
+      if (!__all_sync(0xffffffffu, empty.is_over(at.parity ^ 1))) {
+        last.finish<Tile, 0>(p);
+        empty.wait(at.parity ^ 1);
+      }
       if (leader) {
         start_weights(p, (int64_t{place.weight_block} * stages + stage) * p.weight_bytes, slot,
                       barriers.full[at.slot]);
       }
       const Window<Raw> window{x + first_channel * p.in_length,
                                position + tap_stage * p.stage_shift, p.channels - first_channel};
-      load_stage<Tile>(p, window, reinterpret_cast<uint4*>(slot));
-      fence_proxy_async();
-      __syncwarp();
-      if (leader) barriers.full[at.slot].arrive();
+      auto* target = reinterpret_cast<uint4*>(slot);
+      Barrier& full = barriers.full[at.slot];
+      if (load_stage<Tile>(p, window, target)) {
+        last.finish<Tile, 1>(p);
+        last = {target, &full};
+      } else {
+        last.finish<Tile, 0>(p);
+        hand_over(full);
+      }
     }
   }
+  last.finish<Tile, 0>(p);
 }
 
 // Copies the weights of the block's rows, for all its tiles.
@@ -441,7 +593,7 @@ void launch_sm90(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t blocks,
                  CudaStream stream) {
   LaunchConfig config{"implicit_gemm_sm90", blocks};
   config.block = Tile::kThreads;
-  config.shared_bytes = kSm90BarrierBytes + Tile::kStagingBytes + shared_bytes;
+  config.shared_bytes = kSm90BarrierBytes + Tile::kStagingBytes + shared_bytes + Tile::kSpareBytes;
   config.stream = stream;
   launch(implicit_gemm_sm90_kernel<Tile>, config, gemm);
 }
@@ -454,7 +606,8 @@ Sm90Kernel sm90_kernel() {
   using Tile = Sm90Tile<T, kTeams, kWarpgroups, kColumns, kParts, kPlain>;
   Sm90Kernel kernel;
   kernel.tile = {Tile::kRows, kColumns, kStagedColumns<kColumns>, kParts,
-                 kSm90SharedBytes - kSm90BarrierBytes - Tile::kStagingBytes};
+                 kSm90SharedBytes - kSm90BarrierBytes - Tile::kStagingBytes - Tile::kSpareBytes};
+  kernel.tile.wide_loads = Tile::kWideLoads;
   kernel.teams = kTeams;
   kernel.plain = kPlain;
   kernel.launch = launch_sm90<Tile>;

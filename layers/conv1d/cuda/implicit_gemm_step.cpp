@@ -9,6 +9,7 @@ namespace {
 
 constexpr int64_t kMostTaps = 1024;    // beyond that, an FFT is faster
 constexpr int64_t kMostStride = 1024;  // of what a tile reads
+constexpr int64_t kMostDilation = 1 << 20;
 
 Tensor pack_weights(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                     const Tensor& weight) {
@@ -32,6 +33,7 @@ bool is_even(const void* address, DType dtype) {
 
 bool implicit_gemm_allows(const Conv1dProblem& p) {
   if (p.stride > kMostStride || p.kernel_size > kMostTaps) return false;
+  if (p.dilation > kMostDilation) return false;
   if (p.groups * p.out_channels > INT32_MAX / 8 || p.group_inputs() > (1 << 20)) return false;
   return fold_phases(tap_problem(p).taps, 1).taps <= kMostTaps;
 }

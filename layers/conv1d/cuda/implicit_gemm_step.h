@@ -11,7 +11,7 @@ using ImplicitGemmLaunch = void (*)(const ImplicitGemm& gemm, int64_t shared_byt
                                     CudaStream stream);
 
 /// Whether sizes are within what plans count with: kernels of at most 1024 taps, strides up to
-/// 1024.
+/// 1024, dilations up to 2^20.
 bool implicit_gemm_allows(const Conv1dProblem& problem);
 
 /// Elements of x and y together.

@@ -33,8 +33,11 @@ struct Barrier {
     bytes_and_phase -= static_cast<int32_t>(2 * bytes);
     end_phase();
   }
+  bool is_over(uint32_t parity) const {
+    return static_cast<uint32_t>(bytes_and_phase & 1) != (parity & 1);
+  }
   void wait(uint32_t parity) {
-    while (static_cast<uint32_t>(bytes_and_phase & 1) == (parity & 1)) test::emulator::yield();
+    while (!is_over(parity)) test::emulator::yield();
     test::emulator::made_progress();
   }
 

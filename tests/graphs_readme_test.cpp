@@ -41,6 +41,7 @@ TEST_CASE("graphs/README.md: every layer type stands in the table") {
   const std::string text = readme();
   const std::string table = text.substr(text.find("\n## Layers\n"));
   for (const std::string& type : LayerRegistry::global().types()) {
+    if (type.starts_with("Test")) continue;  // another test's own
     CAPTURE(type);
     CHECK(table.find("`" + type + "`") != std::string::npos);
   }

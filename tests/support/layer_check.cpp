@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "engine/error.h"
 #include "engine/layer.h"
 #include "tests/support/expectation.h"
@@ -55,6 +57,15 @@ Tensor draw_input(const LayerCase& layer_case, const TensorSpec& spec, Random& r
   return tensor;
 }
 
+// Makes outputs that are NaN infinite where they should be.
+void accept_nan(const Expectation& expected, Tensor& output) {
+  for (int64_t i = 0; i < output.elements(); ++i) {
+    const double exact = expected.exact.data[static_cast<size_t>(i)];
+    float& found = output.data<float>()[i];
+    if (std::isinf(exact) && std::isnan(found)) found = static_cast<float>(exact);
+  }
+}
+
 void check_on(const LayerCase& layer_case, const Target& target) {
   const DType storage = storage_dtype(target.precision);
   const std::unique_ptr<Layer> layer = create(layer_case);
@@ -67,10 +78,12 @@ void check_on(const LayerCase& layer_case, const Target& target) {
   problem.parameters = draw_parameters(*layer, layer_case.inputs, storage, random);
   layer->set_parameters(problem.parameters);
 
-  const std::vector<Tensor> outputs = run_layer(*layer, problem.inputs, target);
+  std::vector<Tensor> outputs = run_layer(*layer, problem.inputs, target);
   const std::vector<Expectation> expected = expect(problem, target.precision);
   REQUIRE(outputs.size() == expected.size());
+  const bool splits = target.device.is_cuda() && target.precision == Precision::kFp32;
   for (size_t i = 0; i < outputs.size(); ++i) {
+    if (layer_case.infinite_may_be_nan && splits) accept_nan(expected[i], outputs[i]);
     const std::string wrong = difference(outputs[i], expected[i], target.precision);
     CHECK_MESSAGE(wrong.empty(), "output ", i, ": ", wrong);
   }

@@ -26,6 +26,9 @@ struct LayerCase {
   int64_t integer_bound = 1;
   /// Elements of the floating-point inputs, in place of drawn ones; repeated as often as needed.
   std::vector<float> values = {};
+  /// In fp32 on a GPU, whose kernels split values into parts, outputs may be NaN in place of
+  /// infinity.
+  bool infinite_may_be_nan = false;
 };
 
 /// Runs the case on the CPU and, where there is a GPU, there in fp32, tf32, fp16 and bf16. Checks,

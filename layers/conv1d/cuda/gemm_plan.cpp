@@ -105,6 +105,13 @@ void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
                     : std::min(tile.shared_bytes / (plan.window_bytes + plan.weight_bytes), most));
 }
 
+// Cycles of a stage without what hides badly: fewer than four stages in flight do not hide a load.
+double stage_cycles(const GemmPlan& plan, double products, double loads, double l2,
+                    double overhead) {
+  const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 800.0);
+  return plan.stages() * (std::max({products, loads, l2}) + overhead + waits);
+}
+
 // Bytes of a window that the loading warps of a block bring in a cycle. As measured on an H200, for
 // each way that implicit_gemm_sm90.cuh has.
 double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
@@ -118,29 +125,46 @@ double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& t
   return wide && plan.resident ? 8.0 : 7.0;
 }
 
+// What a stage takes from the tensor cores, in cycles, and from memory, in bytes.
+struct StageWork {
+  double products;
+  double window;
+  double streamed;  // weights
+
+  StageWork(const GemmPlan& plan, const GemmTile& tile)
+      : products(plan.steps * (tile.parts == 2 ? 3.0 : 1.0) * (tile.rows / 64) *
+                 (tile.columns / 2.0)),
+        window(static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows *
+               kUnitBytes),
+        streamed(plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes)) {}
+};
+
+// Ranks ways to cut the stages of a tile. Its rates are hopeful: with those that tiles are measured
+// by, stages would be cut too large, which leaves too few of them in flight.
+double rank_stages(const GemmPlan& plan, const GemmTile& tile) {
+  const StageWork work(plan, tile);
+  // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
+  const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
+  return stage_cycles(plan, work.products, work.window * single / 10.0,
+                      (work.streamed + work.window) / 24.0, 100.0);
+}
+
 // Cycles of one multiprocessor for a tile: each stage takes the longest of its products, its loads
-// and what the L2 brings to all blocks; fewer than four stages in flight do not hide a load. As
-// measured on an H200.
+// and what the L2 brings to all blocks. As measured on an H200.
 double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
   constexpr double kL2BytesPerCycle = 29.0;  // for each block
   constexpr double kTile = 2400.0;
   constexpr double kStage = 430.0;
   constexpr double kPromotion = 1100.0;  // of a stage's sums to the total
-  const double products =
-      plan.steps * (tile.parts == 2 ? 3.0 : 1.0) * (tile.rows / 64) * (tile.columns / 2.0);
-  const double window =
-      static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows * kUnitBytes;
-  const double loads = window / load_rate(p, plan, tile);
-  const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
-  const double l2 = (streamed + window) / kL2BytesPerCycle;
-  const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 800.0);
-  const double promotion = tile.parts == 2 ? kPromotion : 0.0;
-  return kTile + plan.stages() * (std::max({products, loads, l2}) + kStage + waits + promotion);
+  const StageWork work(plan, tile);
+  return kTile + stage_cycles(plan, work.products, work.window / load_rate(p, plan, tile),
+                              (work.streamed + work.window) / kL2BytesPerCycle,
+                              kStage + (tile.parts == 2 ? kPromotion : 0.0));
 }
 
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.
-GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
-                    int64_t channel_units, int64_t tap_units, int64_t units, int64_t taps) {
+GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, int64_t tap_units,
+                    int64_t units, int64_t taps) {
   plan.stage_units = static_cast<int>(units);
   plan.tap_stages = static_cast<int>(ceil_div(tap_units, taps));
   plan.stage_taps = static_cast<int>(ceil_div(tap_units, plan.tap_stages));
@@ -153,7 +177,6 @@ GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
   if (tile.parts == 2 && plan.steps > kMostSplitSteps) return plan;
   plan.weight_bytes = int64_t{2} * plan.steps * tile.parts * tile.rows * kUnitBytes;
   lay_shared_memory(plan, tile);
-  plan.tile_cycles = predict_cycles(p, plan, tile);
   plan.valid = plan.ring >= 2;
   return plan;
 }
@@ -205,15 +228,20 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   const int64_t channel_units = ceil_div(p.group_inputs(), plan.unit_channels);
   const int64_t tap_units = ceil_div(plan.fold.taps, plan.unit_taps);
   GemmPlan best;
+  double best_rank = 0.0;
   for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
     for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
       const int64_t taps = ceil_div(tap_units, pieces);
       if (ceil_div(tap_units, taps) != pieces) continue;
-      const GemmPlan candidate = with_stage(p, plan, tile, channel_units, tap_units, units, taps);
+      const GemmPlan candidate = with_stage(plan, tile, channel_units, tap_units, units, taps);
       if (!candidate.valid) continue;
-      if (!best.valid || candidate.tile_cycles < best.tile_cycles) best = candidate;
+      const double rank = rank_stages(candidate, tile);
+      if (best.valid && rank >= best_rank) continue;
+      best = candidate;
+      best_rank = rank;
     }
   }
+  if (best.valid) best.tile_cycles = predict_cycles(p, best, tile);
   return best;
 }
 

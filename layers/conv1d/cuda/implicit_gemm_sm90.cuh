@@ -4,11 +4,12 @@
 // x and y are NCL; W is packed at load time. GEMM: M = rows (m, r), N = columns q, K = (c, u);
 // GemmPlan says how tiles and stages are cut.
 //
-// Threads: one warpgroup loads, the others multiply. Loaders read x along the length (coalesced, of
-//   any alignment and padding), round to TF32 where that is the precision, and store units of 16
-//   bytes of K per input position; one of them starts the bulk copies of weights. wgmma reads both
-//   operands from there, K-major without swizzle: a unit array by row is a valid operand at every
-//   row, so one window with its halo serves all taps, whatever stride and dilation are.
+// Threads: one warpgroup loads, the others multiply. Loaders bring x to units of 16 bytes of K per
+//   input position, rounded to TF32 where that is the precision: by way of registers, coalesced
+//   along the length, or for f32 by asynchronous copies of single elements (load_stage() says
+//   when); one of them starts the bulk copies of weights. wgmma reads both operands from there,
+//   K-major without swizzle: a unit array by row is a valid operand at every row, so one window
+//   with its halo serves all taps, whatever stride and dilation are.
 //   kWarpgroups warpgroups of 64 rows make a team that computes one tile. With two teams, one
 //   multiplies while the other stores.
 // Shared memory: a ring of stages (window of x, and the weights of the stage), or all weights once
@@ -17,12 +18,13 @@
 //   parts and three products are summed, the small ones first; sums of a stage are added to the
 //   total in f32, because tensor cores truncate when they add.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
-// once
-//   for each block where they are resident, else once for each tile, from the L2.
+//   once for each block where they are resident, else once for each tile, from the L2.
 // Requires: sm_90a; a stage of weights and window that fits shared memory twice (GemmPlan). Inf and
-//   NaN in x also reach outputs whose taps are filled up with zeros beside them.
-// Limited by: with few taps, the instructions that load, round and store; with many, the tensor
-//   cores. Measured shares of the roofline: docs/benchmarks.md.
+//   NaN in x also reach outputs whose taps are filled up with zeros beside them; with two parts,
+//   Inf becomes NaN.
+// Limited by: with few taps, shared memory, which loads, rounding, products and stores all pass
+//   through (83% of its rate at 64 -> 128 channels and 3 taps); with many, the tensor cores.
+//   Measured shares of the roofline: docs/benchmarks.md.
 #pragma once
 
 #include <type_traits>

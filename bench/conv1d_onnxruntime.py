@@ -1,0 +1,147 @@
+"""Compares the engine's Conv1d with ONNX Runtime's on the CPU, on the same cases and threads, in turns.
+
+usage: python3 conv1d_onnxruntime.py [SUITE.csv] [--threads N] [--rounds N] [--shape NAME,...] [--engine PROGRAM]
+
+Prints a Markdown table. ONNX Runtime runs a model of one Conv, over [N, C, L] and over [N, C, 1, L], which it computes
+by different kernels; the better of the two counts. In every round each of the three takes its turn on a case: the
+engine through `engine bench --conv1d`, ONNX Runtime bound to inputs and outputs that go round several buffers, so that
+they are as cold as the engine's. A turn's time is the median of its calls, a case's time the lowest of all rounds.
+Calls of ONNX Runtime go through Python, which takes about 2 us.
+
+Needs the Python packages onnx and onnxruntime.
+"""
+import argparse
+import csv
+import math
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+import numpy
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SIZES = "batch in_channels out_channels kernel_size stride padding dilation groups length".split()
+BUFFER_BYTES = 64 << 20
+MOST_SETS = 1024
+TURN_SECONDS = 0.1
+
+
+class Case:
+    """One row of a suite, with the weights of its layer."""
+
+    def __init__(self, row):
+        self.name = row["name"]
+        for size in SIZES:
+            setattr(self, size, int(row[size]))
+        span = self.dilation * (self.kernel_size - 1) + 1
+        self.out_length = (self.length + 2 * self.padding - span) // self.stride + 1
+        self.random = numpy.random.default_rng(1)
+        reduction = self.in_channels // self.groups * self.kernel_size
+        self.weight = self.draw(self.out_channels, self.in_channels // self.groups, self.kernel_size)
+        self.weight /= numpy.float32(math.sqrt(reduction))
+        self.bias = self.draw(self.out_channels)
+
+    def draw(self, *shape):
+        return self.random.standard_normal(shape, dtype=numpy.float32)
+
+    def sets(self):
+        elements = self.batch * (self.in_channels * self.length + self.out_channels * self.out_length)
+        return max(1, min(MOST_SETS, BUFFER_BYTES // (4 * elements)))
+
+
+class OnnxRuntime:
+    """A Conv over [N, C, L], or over [N, C, 1, L] where `height` is [1]."""
+
+    def __init__(self, case, height, threads):
+        ones, zeros = height, [0] * len(height)
+        shape = [case.batch, case.in_channels, *height, case.length]
+        weight = case.weight.reshape(*case.weight.shape[:2], *height, case.kernel_size)
+        node = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=[*ones, case.kernel_size],
+                                strides=[*ones, case.stride], dilations=[*ones, case.dilation], group=case.groups,
+                                pads=[*zeros, case.padding, *zeros, case.padding])
+        graph = helper.make_graph([node], "conv", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                                  [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(case.bias, "b")])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+        model.ir_version = 9
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options,
+                                                    providers=["CPUExecutionProvider"])
+        self.bindings = [self.bind(case, shape) for _ in range(case.sets())]
+
+    def bind(self, case, shape):
+        binding = self.session.io_binding()
+        binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(case.draw(*shape)))
+        outputs = [*shape[:1], case.out_channels, *shape[2:-1], case.out_length]
+        binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_numpy(
+            numpy.zeros(outputs, dtype=numpy.float32)))
+        return binding
+
+    def milliseconds(self):
+        times = []
+        end = time.perf_counter() + TURN_SECONDS
+        while len(times) < 3 or time.perf_counter() < end:
+            start = time.perf_counter()
+            self.session.run_with_iobinding(self.bindings[len(times) % len(self.bindings)])
+            times.append(time.perf_counter() - start)
+        return 1e3 * statistics.median(times)
+
+
+def run_engine(engine, suite, name, threads):
+    """The row of the case in what the engine's benchmark writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "engine.csv")
+        subprocess.run([engine, "bench", "--conv1d", suite, "--shape", name, "--device", "cpu", "--threads",
+                        str(threads), "--seconds", str(TURN_SECONDS), "--csv", path],
+                       check=True, stdout=subprocess.DEVNULL)
+        with open(path, newline="") as file:
+            return next(csv.DictReader(file))
+
+
+def measure(case, args):
+    flat, high = OnnxRuntime(case, [], args.threads), OnnxRuntime(case, [1], args.threads)
+    ours, flat_ms, high_ms = [], [], []
+    for _ in range(args.rounds):
+        ours.append(run_engine(args.engine, args.suite, case.name, args.threads))
+        flat_ms.append(flat.milliseconds())
+        high_ms.append(high.milliseconds())
+    best = min(ours, key=lambda row: float(row["ms"]))
+    return best, min(flat_ms), min(high_ms)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("suite", nargs="?", default=os.path.join(HERE, "conv1d_cpu.csv"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shape", default="", help="only the cases of these names, by commas")
+    parser.add_argument("--engine", default=os.path.join(HERE, "..", "build", "apps", "engine", "engine"))
+    args = parser.parse_args()
+    with open(args.suite, newline="") as file:
+        cases = [Case(row) for row in csv.DictReader(file)
+                 if not args.shape or row["name"] in args.shape.split(",")]
+    print("| case | ms | GFLOP/s | GB/s | ONNX Runtime [N, C, L] ms | [N, C, 1, L] ms | ratio | kernel |")
+    print("|---|---:|---:|---:|---:|---:|---:|---|")
+    ratios = []
+    for case in cases:
+        ours, flat_ms, high_ms = measure(case, args)
+        ms = float(ours["ms"])
+        ratios.append(min(flat_ms, high_ms) / ms)
+        print(f"| {case.name} | {ms:.4f} | {1e3 * float(ours['tflops']):.1f} | {float(ours['gbps']):.1f} "
+              f"| {flat_ms:.4f} | {high_ms:.4f} | {ratios[-1]:.2f} "
+              f"| {ours['kernel'].removeprefix('conv1d_')} |", flush=True)
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    print(f"\nONNX Runtime {onnxruntime.__version__} takes {mean:.2f} times as long in the geometric mean over "
+          f"{len(ratios)} cases, {args.threads} thread{'s' if args.threads > 1 else ''}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ double seconds(const Conv1dProblem& problem) {
   const auto parts = static_cast<double>(p.batch * p.groups * p.taps.phases());
   const double row = row_cycles(columns, steps) + interleaving_cycles(p, columns);
   const double cycles = parts * (static_cast<double>(p.group_outputs) * row + pack);
-  return (cycles + memory_cycles(p, true)) / kCyclesPerSecond;
+  return (cycles + memory_cycles(p, in_place)) / kCyclesPerSecond;
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {

@@ -41,7 +41,10 @@ struct DenseConvolution::Item {
 };
 
 DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& loop, int threads)
-    : problem_(problem), loop_(loop), row_blocks_(ceil_divide(problem.group_outputs, loop.rows)) {
+    : problem_(problem),
+      loop_(loop),
+      row_blocks_(ceil_divide(problem.group_outputs, loop.rows)),
+      block_columns_(problem.group_outputs <= 2 ? 2 * loop.columns : loop.columns) {
   for (int64_t r = 0; r < std::min(problem_.taps.phases(), problem_.out_length); ++r) {
     const PhaseTaps taps = problem_.taps.phase(r);
     phases_.push_back(
@@ -74,7 +77,7 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
   do {
     int64_t count = std::min(taps.count - first, loop_.steps);
     const auto panel_floats = [&] {
-      return TapTile(positions_of(taps, first, count), problem_.taps.in_stride(), loop_.columns)
+      return TapTile(positions_of(taps, first, count), problem_.taps.in_stride(), block_columns_)
           .row_size();
     };
     while (count > 1 && panel_floats() > loop_.panel_floats) count = ceil_divide(count, 2);
@@ -95,7 +98,7 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
 // The longest tile that holds every chunk and leaves every thread enough tiles.
 int64_t DenseConvolution::choose_columns(int threads) const {
   const int64_t outputs = phases_.front().outputs;
-  if (outputs <= loop_.columns) return ceil_divide(outputs, loop_.lanes) * loop_.lanes;
+  if (outputs <= block_columns_) return ceil_divide(outputs, loop_.lanes) * loop_.lanes;
   const auto fits = [&](int64_t columns) {
     for (const Phase& phase : phases_) {
       for (const Chunk& chunk : phase.chunks) {
@@ -110,7 +113,7 @@ int64_t DenseConvolution::choose_columns(int threads) const {
     return threads == 1 ||
            problem_.batch * problem_.groups * ceil_divide(outputs, columns) >= 4 * threads;
   };
-  int64_t columns = loop_.columns;
+  int64_t columns = block_columns_;
   while (2 * columns <= kMaxColumns && columns < outputs && fits(2 * columns) &&
          enough_tiles(2 * columns)) {
     columns *= 2;
@@ -153,7 +156,7 @@ void DenseConvolution::lay_out_tiles(Phase& phase) const {
                          problem_.taps.in_stride(), columns_);
     chunk.offsets = offsets_of(phase, chunk);
     // Few channels leave room for long panels, which write longer pieces of each row of y.
-    chunk.panel_columns = loop_.columns;
+    chunk.panel_columns = block_columns_;
     const auto fits = [&](int64_t columns) {
       const TapTile panel(positions_of(phase.taps, chunk.first_tap, chunk.taps),
                           problem_.taps.in_stride(), columns);

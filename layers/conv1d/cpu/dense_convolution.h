@@ -71,7 +71,8 @@ class DenseConvolution {
 
   TapProblem problem_;
   DenseLoop loop_;
-  int64_t row_blocks_;  // blocks of output channels in a group
+  int64_t row_blocks_;     // blocks of output channels in a group
+  int64_t block_columns_;  // of the innermost loop's widest block
   std::vector<Phase> phases_;
   int64_t weight_count_ = 0;
   int64_t columns_ = 0;    // outputs of one phase in a tile

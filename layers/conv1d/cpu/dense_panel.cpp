@@ -27,8 +27,8 @@ constexpr int kVectors = 3;
 constexpr int kRows = 4;
 constexpr int kVectors = 2;
 #endif
-// Vectors in a panel: whole blocks of every width.
-constexpr int kPanelVectors = 6;
+// Vectors of the widest blocks, which one or two rows leave room for.
+constexpr int kMostVectors = 6;
 
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
@@ -76,8 +76,8 @@ using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);
 // Blocks of 1 to 6 vectors, as far as the registers reach.
 template <int rows>
 struct Blocks {
-  static constexpr int kWidest = rows * kPanelVectors <= kRows * kVectors
-                                     ? kPanelVectors
+  static constexpr int kWidest = rows * kMostVectors <= kRows * kVectors
+                                     ? kMostVectors
                                      : (rows * 3 <= kRows * kVectors ? 3 : kVectors);
   static constexpr Block kTable[] = {
       block<rows, 1>,
@@ -117,9 +117,7 @@ void run_panel(const DensePanel& p) {
 constexpr int kPanelFloats = 6144;
 constexpr int kSteps = 384;
 
-DenseLoop loop() {
-  return {kRows, kLanes, kPanelVectors * kLanes, kPanelFloats, kSteps, run_panel};
-}
+DenseLoop loop() { return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, run_panel}; }
 
 }  // namespace
 }  // namespace engine::cpu::HWY_NAMESPACE

@@ -189,7 +189,8 @@ void RowConvolution::run_item(const Item& item, float* tile) const {
   panel.weights = item.weights;
   panel.rows = p.group_outputs;
   panel.columns = piece.columns;
-  panel.streams = streams_;
+  // Short pieces of many rows would be written to as many pages of the memory in turn.
+  panel.streams = streams_ && piece.in_place;
   const int64_t start = piece.first * p.taps.phases() + phase.index;
   panel.output = {item.output + start,
                   p.out_length,

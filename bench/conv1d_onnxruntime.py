@@ -135,7 +135,7 @@ def main():
         ours, flat_ms, high_ms = measure(case, args)
         ms = float(ours["ms"])
         ratios.append(min(flat_ms, high_ms) / ms)
-        print(f"| {case.name} | {ms:.4f} | {1e3 * float(ours['tflops']):.1f} | {float(ours['gbps']):.1f} "
+        print(f"| {case.name} | {ms:.4f} | {1e3 * float(ours['tflops']):.0f} | {float(ours['gbps']):.1f} "
               f"| {flat_ms:.4f} | {high_ms:.4f} | {ratios[-1]:.2f} "
               f"| {ours['kernel'].removeprefix('conv1d_')} |", flush=True)
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))

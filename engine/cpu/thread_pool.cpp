@@ -7,11 +7,13 @@ namespace engine {
 
 // One parallel_for. Lives on the caller's stack until every piece is done and no worker holds it.
 struct ThreadPool::Loop {
-  Loop(int64_t items, int64_t per_piece, const std::function<void(int64_t, int64_t)>& function)
-      : count(items), piece(per_piece), body(function) {}
+  Loop(int64_t items, int64_t least, int64_t thread_count,
+       const std::function<void(int64_t, int64_t)>& function)
+      : count(items), grain(least), threads(thread_count), body(function) {}
 
   int64_t count;
-  int64_t piece;
+  int64_t grain;  // items in a piece at least
+  int64_t threads;
   const std::function<void(int64_t, int64_t)>& body;
   int64_t next = 0;  // first item not handed out
   int running = 0;   // pieces being worked on
@@ -20,10 +22,11 @@ struct ThreadPool::Loop {
 
   bool exhausted() const { return next >= count; }
 
-  // Takes one piece and works on it with the lock released.
+  // Takes one piece and works on it with the lock released. Pieces become smaller towards the end,
+  // so that threads finish together without much hand-out cost.
   void run_piece(std::unique_lock<std::mutex>& lock) {
     const int64_t begin = next;
-    const int64_t end = std::min(count, begin + piece);
+    const int64_t end = std::min(count, begin + std::max(grain, (count - begin) / (2 * threads)));
     next = end;
     ++running;
     lock.unlock();
@@ -60,14 +63,12 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::parallel_for(int64_t count, int64_t grain,
                               const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
-  // Four pieces a thread even out uneven work without much hand-out cost.
-  const int64_t wanted = (count + 4 * threads() - 1) / (4 * threads());
-  const int64_t piece = std::max({grain, wanted, int64_t{1}});
-  if (workers_.empty() || piece >= count) {
+  grain = std::max(grain, int64_t{1});
+  if (workers_.empty() || grain >= count) {
     body(0, count);
     return;
   }
-  Loop loop(count, piece, body);
+  Loop loop(count, grain, threads(), body);
   std::unique_lock lock(mutex_);
   loops_.push_back(&loop);
   wake_.notify_all();

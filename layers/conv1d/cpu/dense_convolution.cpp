@@ -13,6 +13,8 @@ constexpr int64_t kMaxColumns = 1024;
 // About 20 us of work, and 10: waking a thread for less does not pay.
 constexpr double kMinSharedFlops = 2e6;
 constexpr double kMinPieceFlops = 1e6;
+// So many even out the work.
+constexpr int64_t kItemsOfAThread = 6;
 
 int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -56,10 +58,10 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
   columns_ = choose_columns(threads);
   in_place_ = can_read_in_place();
   tiles_ = ceil_divide(phases_.front().outputs, columns_);
-  // Short signals are shared out by output channel too: four items a thread even out the work.
+  // Short signals are shared out by output channel too.
   if (threads > 1) {
     const int64_t items = problem_.batch * problem_.groups * tiles_;
-    splits_ = std::clamp(ceil_divide(int64_t{4} * threads, items), int64_t{1}, row_blocks_);
+    splits_ = std::clamp(ceil_divide(kItemsOfAThread * threads, items), int64_t{1}, row_blocks_);
   }
   for (Phase& phase : phases_) lay_out_tiles(phase);
 }
@@ -110,8 +112,8 @@ int64_t DenseConvolution::choose_columns(int threads) const {
     return true;
   };
   const auto enough_tiles = [&](int64_t columns) {
-    return threads == 1 ||
-           problem_.batch * problem_.groups * ceil_divide(outputs, columns) >= 4 * threads;
+    return threads == 1 || problem_.batch * problem_.groups * ceil_divide(outputs, columns) >=
+                               kItemsOfAThread * threads;
   };
   int64_t columns = block_columns_;
   while (2 * columns <= kMaxColumns && columns < outputs && fits(2 * columns) &&

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Compares the engine's Conv1d with ONNX Runtime's on the CPU, on the same cases and threads, in turns.
 
 usage: python3 conv1d_onnxruntime.py [SUITE.csv] [--threads N] [--rounds N] [--shape NAME,...] [--engine PROGRAM]

@@ -1,3 +1,16 @@
+// conv1d_rows_cpu: convolutions that sum few products for each output, on the CPU.
+//
+//   y[b, m, l] = f(bias[m] + sum over c, k of w[m, c, k] x[b, c, l S - left + k D]), x and y in NCL
+//
+// Depthwise convolutions above all; also one or two output channels, and one input channel with few
+// taps. One output channel at a time, up to twelve vectors of columns in registers, inputs read in
+// place (RowConvolution, RowPanel). Compulsory bytes only: inputs once, outputs once, past the
+// caches where they are 16 MB or more.
+//
+// The inputs of 16 columns must fit a tile of 128 KB. What limits it: memory, or for many taps the
+// loads, one for each product. Measured on one core of an AMD EPYC (Zen 3) that copies 30 GB/s past
+// its caches: 2.3 ms for x [1, 512, 16000], 3 taps, dilation 8, depthwise, 28 GB/s or 94 % of a
+// copy.
 #include <fmt/format.h>
 
 #include <memory>

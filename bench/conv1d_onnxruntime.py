@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shape", default="", help="only the cases of these names, by commas")
-    parser.add_argument("--engine", default=os.path.join(HERE, "..", "build", "apps", "engine", "engine"))
+    parser.add_argument("--engine", default=os.path.join(HERE, "..", "build", "release", "apps", "engine", "engine"))
     args = parser.parse_args()
     with open(args.suite, newline="") as file:
         cases = [Case(row) for row in csv.DictReader(file)

@@ -41,6 +41,8 @@ class TapTile {
   // Which part of a run is wanted, and which of it lies in the input.
   struct Extent;
 
+  void pack_short_rows(const float* input, int64_t channels, int64_t length, PaddingMode mode,
+                       int64_t first, int64_t count, float* tile) const;
   Extent extent(const Run& run, int64_t length, int64_t first, int64_t count) const;
   void pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
                 float* row) const;

@@ -14,7 +14,7 @@ constexpr int64_t kFewColumns = 96;
 constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
-// Shorter rows are packed as a whole, which costs less than doing so at both ends.
+// Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
 // Waking a thread for less than 20 us of work does not pay, nor do pieces of less than 10.
 constexpr double kMinSharedSeconds = 20e-6;
@@ -111,7 +111,9 @@ void RowConvolution::cut(const Phase& phase) {
     begin = std::clamp(round_up(-std::min(first, last)), int64_t{0}, phase.outputs);
     end = std::clamp(problem_.in_length - std::max(first, last), begin, phase.outputs);
   }
-  if (end - begin < kMinInPlace) return add_pieces(phase, 0, phase.outputs, false);
+  if (end - begin < std::min(kMinInPlace, phase.outputs)) {
+    return add_pieces(phase, 0, phase.outputs, false);
+  }
   add_pieces(phase, 0, begin, false);
   add_pieces(phase, begin, end, true);
   add_pieces(phase, end, phase.outputs, false);
@@ -184,35 +186,26 @@ void RowConvolution::run_item(const Item& item, float* tile) const {
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
   const Phase& phase = phases_[piece.phase];
-  RowPanel panel{};
-  panel.steps = p.group_inputs * phase.taps.count;
-  panel.weights = item.weights;
-  panel.rows = p.group_outputs;
-  panel.columns = piece.columns;
-  // Short pieces of many rows would be written to as many pages of the memory in turn.
-  panel.streams = streams_ && piece.in_place;
-  const int64_t start = piece.first * p.taps.phases() + phase.index;
-  panel.output = {item.output + start,
-                  p.out_length,
-                  p.taps.phases(),
-                  item.bias,
-                  item.residual ? item.residual + start : nullptr,
-                  true,
-                  true,
-                  p.activation,
-                  p.residual_activation};
-  if (piece.in_place) {
-    panel.input = item.input + piece.first;
-    panel.offsets = phase.input_offsets.data();
-    panel.readable = piece.columns;
-    return loop_(panel);
+  const float* input = item.input + piece.first;
+  if (!piece.in_place) {
+    phase.tile.pack(item.input, p.group_inputs, p.in_length, p.padding_mode, piece.first,
+                    piece.columns, tile);
+    input = tile;
   }
-  phase.tile.pack(item.input, p.group_inputs, p.in_length, p.padding_mode, piece.first,
-                  piece.columns, tile);
-  panel.input = tile;
-  panel.offsets = phase.tile_offsets.data();
-  panel.readable = round_up(piece.columns);
-  loop_(panel);
+  const int64_t start = piece.first * p.taps.phases() + phase.index;
+  // Short pieces of many rows would be streamed to as many pages of the memory in turn.
+  const bool streams = streams_ && piece.in_place;
+  loop_({input,
+         (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
+         p.group_inputs * phase.taps.count,
+         item.weights,
+         p.group_outputs,
+         piece.columns,
+         piece.in_place ? piece.columns : round_up(piece.columns),
+         {item.output + start, p.out_length, p.taps.phases(), item.bias,
+          item.residual ? item.residual + start : nullptr, true, true, p.activation,
+          p.residual_activation},
+         streams});
 }
 
 }  // namespace engine::cpu

@@ -93,7 +93,7 @@ double seconds(const Conv1dProblem& p) {
   // beside the residual.
   const double elements = unfolded * (pieces.unfold ? 2.0 : 1.0) +
                           results * ((pieces.finish ? 3.0 : 1.0) + (p.residual ? 1.0 : 0.0));
-  const double bytes_per_second = pieces.unfold ? 2.4e12 : 4.2e12;
+  const double bytes_per_second = pieces.unfold ? 2.2e12 : 4.2e12;
   const double moved = elements * static_cast<double>(size_of(p.dtype)) / bytes_per_second;
   const double piece_count = (samples / static_cast<double>(pieces.samples)) *
                              (length / static_cast<double>(pieces.columns));

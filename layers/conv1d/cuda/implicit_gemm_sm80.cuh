@@ -23,7 +23,7 @@
 // Requires: implicit_gemm_allows(), and two stages that fit.
 // Limits: mma.sync reaches the full rate of the tensor cores on Ampere, and about 60% of Hopper's;
 //   few columns or few rows leave parts of tiles empty. On an H200 64 -> 128 channels with 3 taps
-//   get 30% of the roofline in TF32, 128 -> 128 with 11 taps 43%; on Ampere it has not been timed.
+//   get 30% of the roofline in TF32, 256 -> 256 with 11 taps 43%; on Ampere it has not been timed.
 #pragma once
 
 #include <type_traits>

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/cuda/runtime.h"
+#include "layers/conv1d/cuda/choose_gemm.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/implicit_gemm_sm80.h"
 
@@ -64,32 +65,9 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& k
          std::max(waves * (plan.stages() * stage + store), bytes / kBytesPerSecond);
 }
 
-// The tile that a problem runs on; its plan is not valid where none can.
-struct Choice {
-  const Sm80Kernel* kernel = nullptr;
-  GemmPlan plan;
-  double seconds = 0.0;
-};
-
-void consider(const Conv1dProblem& p, const Sm80Kernel& kernel, int64_t split, Choice& best) {
-  const GemmPlan plan = plan_gemm(p, kernel.tile, split);
-  if (!plan.valid) return;
-  const double seconds = predict(p, plan, kernel);
-  if (best.kernel == nullptr || seconds < best.seconds) best = {&kernel, plan, seconds};
-}
-
-Choice choose(const Conv1dProblem& p) {
-  Choice best;
-  for (const Sm80Kernel& kernel : kernels_of(p.precision)) {
-    consider(p, kernel, 1, best);
-    // Few output channels fill a tile's rows with several output positions each.
-    for (const int64_t split : {2, 4, 8}) {
-      if (!p.transposed && p.group_outputs() * split <= kernel.tile.rows) {
-        consider(p, kernel, split, best);
-      }
-    }
-  }
-  return best;
+GemmChoice<Sm80Kernel> choose(const Conv1dProblem& p) {
+  return choose_gemm(
+      p, kernels_of(p.precision), [](const Sm80Kernel&) { return true; }, predict);
 }
 
 bool can_implement(const Conv1dProblem& p) {
@@ -99,7 +77,7 @@ bool can_implement(const Conv1dProblem& p) {
 double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
-  const Choice choice = choose(p);
+  const GemmChoice<Sm80Kernel> choice = choose(p);
   const int64_t room =
       int64_t{device_info(context.device.index).multiprocessors} * choice.kernel->blocks;
   return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/cuda/runtime.h"
+#include "layers/conv1d/cuda/choose_gemm.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 
@@ -53,33 +54,10 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& k
   return kLaunch + kFirstTile + std::max(waves * cycles / kClock, bytes / bytes_per_second);
 }
 
-// The tile that a problem runs on; its plan is not valid where none can.
-struct Choice {
-  const Sm90Kernel* kernel = nullptr;
-  GemmPlan plan;
-  double seconds = 0.0;
-};
-
-void consider(const Conv1dProblem& p, const Sm90Kernel& kernel, int64_t split, Choice& best) {
-  const GemmPlan plan = plan_gemm(p, kernel.tile, split);
-  if (!plan.valid) return;
-  const double seconds = predict(p, plan, kernel);
-  if (best.kernel == nullptr || seconds < best.seconds) best = {&kernel, plan, seconds};
-}
-
-Choice choose(const Conv1dProblem& p) {
-  Choice best;
-  for (const Sm90Kernel& kernel : kernels_of(p.precision)) {
-    if (kernel.plain != is_plain(p)) continue;
-    consider(p, kernel, 1, best);
-    // Few output channels fill a tile's rows with several output positions each.
-    for (const int64_t split : {2, 4, 8}) {
-      if (!p.transposed && p.group_outputs() * split <= kernel.tile.rows) {
-        consider(p, kernel, split, best);
-      }
-    }
-  }
-  return best;
+GemmChoice<Sm90Kernel> choose(const Conv1dProblem& p) {
+  return choose_gemm(
+      p, kernels_of(p.precision),
+      [&](const Sm90Kernel& kernel) { return kernel.plain == is_plain(p); }, predict);
 }
 
 bool can_implement(const Conv1dProblem& p) {
@@ -96,7 +74,7 @@ int64_t block_count(int64_t tiles, const GemmPlan& plan, int64_t multiprocessors
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
-  const Choice choice = choose(p);
+  const GemmChoice<Sm90Kernel> choice = choose(p);
   const int64_t blocks = block_count(implicit_gemm_tiles(p, choice.plan), choice.plan,
                                      device_info(context.device.index).multiprocessors);
   return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, blocks,

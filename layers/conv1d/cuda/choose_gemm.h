@@ -1,0 +1,41 @@
+// Which of an implicit GEMM's compiled kernels a problem runs on, and how it is planned.
+#pragma once
+
+#include <vector>
+
+#include "layers/conv1d/cuda/gemm_plan.h"
+
+namespace engine::cuda {
+
+/// A kernel with its plan; null where none can compute the problem.
+template <typename Kernel>
+struct GemmChoice {
+  const Kernel* kernel = nullptr;
+  GemmPlan plan;
+  double seconds = 0.0;  ///< predicted
+};
+
+/// The fastest of `kernels`, which outlive the choice, among those for which `suits(kernel)`, by
+/// `predict(p, plan, kernel)` in seconds.
+template <typename Kernel, typename Suits, typename Predict>
+GemmChoice<Kernel> choose_gemm(const Conv1dProblem& p, const std::vector<Kernel>& kernels,
+                               const Suits& suits, const Predict& predict) {
+  GemmChoice<Kernel> best;
+  const auto consider = [&](const Kernel& kernel, int64_t split) {
+    const GemmPlan plan = plan_gemm(p, kernel.tile, split);
+    if (!plan.valid) return;
+    const double seconds = predict(p, plan, kernel);
+    if (best.kernel == nullptr || seconds < best.seconds) best = {&kernel, plan, seconds};
+  };
+  for (const Kernel& kernel : kernels) {
+    if (!suits(kernel)) continue;
+    consider(kernel, 1);
+    // Few output channels fill a tile's rows with several output positions each.
+    for (const int64_t split : {2, 4, 8}) {
+      if (!p.transposed && p.group_outputs() * split <= kernel.tile.rows) consider(kernel, split);
+    }
+  }
+  return best;
+}
+
+}  // namespace engine::cuda

@@ -1,9 +1,9 @@
 #include "apps/engine/ceilings.h"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <vector>
 
+#include "apps/engine/cpu_peak.h"
 #include "engine/cuda/blas.h"
 
 namespace engine::cli {
@@ -56,24 +56,19 @@ double measure_gpu_products([[maybe_unused]] Machine& machine, [[maybe_unused]] 
   return rate;
 }
 
-// Every thread multiplies matrices of its own, which fit its caches.
 double measure_cpu_products(Machine& machine) {
-  constexpr int64_t kSize = 512;
+  constexpr int64_t kRounds = 2000000;  // milliseconds, so that waking threads is nothing
+  const PeakLoop loop = peak_loop();
   const int64_t threads = machine.threads().threads();
-  std::vector<Eigen::MatrixXf> a, b, c;
-  for (int64_t i = 0; i < threads; ++i) {
-    a.push_back(Eigen::MatrixXf::Random(kSize, kSize));
-    b.push_back(Eigen::MatrixXf::Random(kSize, kSize));
-    c.push_back(Eigen::MatrixXf::Zero(kSize, kSize));
-  }
+  std::vector<float> results(static_cast<size_t>(threads));
   const double seconds = machine.median_seconds(1, kSeconds, [&](int64_t) {
     machine.threads().parallel_for(threads, 1, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-        c[i].noalias() = a[i] * b[i];
+      for (int64_t i = begin; i < end; ++i) {
+        results[static_cast<size_t>(i)] = loop.run(kRounds, 0.5f);
       }
     });
   });
-  return 2.0 * kSize * kSize * kSize * static_cast<double>(threads) / seconds;
+  return static_cast<double>(loop.flops_of_round * kRounds * threads) / seconds;
 }
 
 }  // namespace

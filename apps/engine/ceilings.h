@@ -12,8 +12,8 @@ namespace engine::cli {
 
 struct Ceilings {
   double copy_bytes_per_second = 0.0;  ///< of a large copy, bytes read plus bytes written
-  /// Of large matrix products: through cuBLAS with M = N = K = 8192 on a GPU, through Eigen on all
-  /// threads of a CPU.
+  /// Of matrix products through cuBLAS with M = N = K = 8192 on a GPU; of multiply-adds in the
+  /// registers of all threads on a CPU.
   std::map<Precision, double> flops_per_second;
 
   /// The least time for that many operations and bytes. fp32 on a GPU may take whichever is
@@ -21,7 +21,7 @@ struct Ceilings {
   double roofline_seconds(double flops, double bytes, Precision precision) const;
 };
 
-/// Measures what `precisions` need, on random matrices.
+/// Measures what `precisions` need.
 Ceilings measure_ceilings(Machine& machine, Noise& noise, const std::vector<Precision>& precisions);
 
 }  // namespace engine::cli

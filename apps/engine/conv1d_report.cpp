@@ -25,7 +25,8 @@ double roofline_seconds(const Conv1dReport& report, const Conv1dProblem& p) {
 
 std::string ceilings_text(const Conv1dReport& report) {
   std::string text =
-      fmt::format("copy {:.0f} GB/s; matrix products", report.ceilings.copy_bytes_per_second / 1e9);
+      fmt::format("copy {:.0f} GB/s; {}", report.ceilings.copy_bytes_per_second / 1e9,
+                  report.machine.device.is_cuda() ? "matrix products" : "multiply-adds");
   for (const auto& [precision, rate] : report.ceilings.flops_per_second) {
     text += fmt::format(" {} {:.4g}", to_string(precision), rate / 1e12);
   }

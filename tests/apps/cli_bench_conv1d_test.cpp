@@ -89,7 +89,7 @@ TEST_CASE("bench --conv1d: a table, and a CSV file with a row for each line of i
                               suite, shell_quoted(csv_path)));
   CAPTURE(result.err);
   REQUIRE(result.exit_code == 0);
-  CHECK(result.out.find("matrix products fp32") != std::string::npos);
+  CHECK(result.out.find("; multiply-adds fp32 ") != std::string::npos);
   CHECK(result.out.find("the chosen kernel is within 10 % of the best on") != std::string::npos);
   std::istringstream lines(read_bytes(csv_path));
   std::string heading;

@@ -1,22 +1,22 @@
 // Copies from global to shared memory that pass by the registers (Ampere and later).
 #pragma once
 
-#include <cstdint>
+#include "engine/cuda/shared_address.h"
 
 namespace engine::cuda {
 
 /// Starts the copy of 16 bytes, both ends aligned to 16.
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global) {
-  const auto target = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(target), "l"(global) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(shared)),
+               "l"(global)
+               : "memory");
 }
 
 /// Starts the copy of 4 aligned bytes, or writes zeros where `exists` is false.
 __device__ __forceinline__ void copy_async_4_or_zero(void* shared, const void* global,
                                                      bool exists) {
-  const auto target = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(target), "l"(global),
-               "r"(exists ? 4 : 0)
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(shared)),
+               "l"(global), "r"(exists ? 4 : 0)
                : "memory");
 }
 

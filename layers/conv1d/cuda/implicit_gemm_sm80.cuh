@@ -21,9 +21,10 @@
 //   parts and three products are summed, the small ones first; the sums of 8 of K are added to the
 //   total in f32, because tensor cores truncate when they add.
 // Requires: implicit_gemm_allows(), and two stages that fit.
-// Limits: mma.sync reaches the full rate of the tensor cores on Ampere, and about 60% of Hopper's;
-//   few columns or few rows leave parts of tiles empty. On an H200 64 -> 128 channels with 3 taps
-//   get 30% of the roofline in TF32, 256 -> 256 with 11 taps 43%; on Ampere it has not been timed.
+// Limits: the latency of instructions, which loads, products and stores wait for in turn: mma.sync
+//   by itself does 323 TFLOP/s in TF32 on an H200, where 64 -> 128 channels with 3 taps get 30% of
+//   the roofline and 256 -> 256 with 11 taps 43%. Few columns or few rows leave parts of tiles
+//   empty. On Ampere it has not been timed.
 #pragma once
 
 #include <type_traits>

@@ -7,6 +7,25 @@
 
 namespace engine::cuda {
 
+/// The compiled kernels of each precision.
+template <typename Kernel>
+struct GemmKernels {
+  std::vector<Kernel> fp32, tf32, fp16, bf16;
+
+  const std::vector<Kernel>& of(Precision precision) const {
+    switch (precision) {
+      case Precision::kTf32:
+        return tf32;
+      case Precision::kFp16:
+        return fp16;
+      case Precision::kBf16:
+        return bf16;
+      default:
+        return fp32;
+    }
+  }
+};
+
 /// A kernel with its plan; null where none can compute the problem.
 template <typename Kernel>
 struct GemmChoice {

@@ -11,21 +11,10 @@
 namespace engine::cuda {
 namespace {
 
-const std::vector<Sm80Kernel>& kernels_of(Precision precision) {
-  static const std::vector<Sm80Kernel> fp32 = sm80_kernels_fp32();
-  static const std::vector<Sm80Kernel> tf32 = sm80_kernels_tf32();
-  static const std::vector<Sm80Kernel> fp16 = sm80_kernels_fp16();
-  static const std::vector<Sm80Kernel> bf16 = sm80_kernels_bf16();
-  switch (precision) {
-    case Precision::kTf32:
-      return tf32;
-    case Precision::kFp16:
-      return fp16;
-    case Precision::kBf16:
-      return bf16;
-    default:
-      return fp32;
-  }
+const GemmKernels<Sm80Kernel>& kernels() {
+  static const GemmKernels<Sm80Kernel> all{sm80_kernels_fp32(), sm80_kernels_tf32(),
+                                           sm80_kernels_fp16(), sm80_kernels_bf16()};
+  return all;
 }
 
 // Multiply-adds of two bytes each that a multiprocessor of an H200 is expected to do in a second,
@@ -67,7 +56,7 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& k
 
 GemmChoice<Sm80Kernel> choose(const Conv1dProblem& p) {
   return choose_gemm(
-      p, kernels_of(p.precision), [](const Sm80Kernel&) { return true; }, predict);
+      p, kernels().of(p.precision), [](const Sm80Kernel&) { return true; }, predict);
 }
 
 bool can_implement(const Conv1dProblem& p) {

@@ -14,21 +14,10 @@ namespace {
 constexpr int kMultiprocessors = 132;  // of the H200 that the cost model is written for
 constexpr double kClock = 1.75e9;      // its clock under load
 
-const std::vector<Sm90Kernel>& kernels_of(Precision precision) {
-  static const std::vector<Sm90Kernel> fp32 = sm90_kernels_fp32();
-  static const std::vector<Sm90Kernel> tf32 = sm90_kernels_tf32();
-  static const std::vector<Sm90Kernel> fp16 = sm90_kernels_fp16();
-  static const std::vector<Sm90Kernel> bf16 = sm90_kernels_bf16();
-  switch (precision) {
-    case Precision::kTf32:
-      return tf32;
-    case Precision::kFp16:
-      return fp16;
-    case Precision::kBf16:
-      return bf16;
-    default:
-      return fp32;
-  }
+const GemmKernels<Sm90Kernel>& kernels() {
+  static const GemmKernels<Sm90Kernel> all{sm90_kernels_fp32(), sm90_kernels_tf32(),
+                                           sm90_kernels_fp16(), sm90_kernels_bf16()};
+  return all;
 }
 
 bool is_plain(const Conv1dProblem& p) {
@@ -56,7 +45,7 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& k
 
 GemmChoice<Sm90Kernel> choose(const Conv1dProblem& p) {
   return choose_gemm(
-      p, kernels_of(p.precision),
+      p, kernels().of(p.precision),
       [&](const Sm90Kernel& kernel) { return kernel.plain == is_plain(p); }, predict);
 }
 

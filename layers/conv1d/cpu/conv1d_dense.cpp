@@ -22,6 +22,7 @@
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cpu/channel_panel.h"
 #include "layers/conv1d/cpu/conv1d_cpu.h"
+#include "layers/conv1d/cpu/convolution_step.h"
 #include "layers/conv1d/cpu/cpu_cost.h"
 #include "layers/conv1d/cpu/dense_convolution.h"
 
@@ -94,17 +95,7 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context, const DenseL
       std::make_shared<const DenseConvolution>(tap_problem(p), loop, context.threads);
   const std::string key = fmt::format("weight in chunks of blocks of {} channels, {} phases",
                                       loop.rows, convolution->phases());
-  const Tensor weight = context.weight(key, [&] {
-    return convolution->pack_weights(weight_reader(p, context.layer->parameter("weight")));
-  });
-  const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
-  Step step;
-  step.enqueue = [=](const StepContext& c) {
-    convolution->run(c.input<float>(), weight.data<float>(),
-                     bias.defined() ? bias.data<float>() : nullptr,
-                     p.residual ? c.input<float>(1) : nullptr, c.output<float>(), *c.threads);
-  };
-  return step;
+  return convolution_step(p, context, convolution, key);
 }
 
 Step prepare_columns(const Conv1dProblem& p, const PrepareContext& context) {

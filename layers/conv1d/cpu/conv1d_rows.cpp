@@ -17,6 +17,7 @@
 
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cpu/conv1d_cpu.h"
+#include "layers/conv1d/cpu/convolution_step.h"
 #include "layers/conv1d/cpu/cpu_cost.h"
 #include "layers/conv1d/cpu/row_convolution.h"
 
@@ -54,17 +55,7 @@ double seconds(const Conv1dProblem& problem) {
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const auto convolution = std::make_shared<const RowConvolution>(tap_problem(p));
   const std::string key = fmt::format("weight in rows, {} phases", convolution->phases());
-  const Tensor weight = context.weight(key, [&] {
-    return convolution->pack_weights(weight_reader(p, context.layer->parameter("weight")));
-  });
-  const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
-  Step step;
-  step.enqueue = [=](const StepContext& c) {
-    convolution->run(c.input<float>(), weight.data<float>(),
-                     bias.defined() ? bias.data<float>() : nullptr,
-                     p.residual ? c.input<float>(1) : nullptr, c.output<float>(), *c.threads);
-  };
-  return step;
+  return convolution_step(p, context, convolution, key);
 }
 
 }  // namespace

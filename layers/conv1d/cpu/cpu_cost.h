@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "engine/ceil_divide.h"
 #include "layers/conv1d/tap_problem.h"
 
 namespace engine::cpu {
@@ -13,8 +14,6 @@ namespace engine::cpu {
 inline constexpr double kCyclesPerSecond = 3.2e9;
 /// Floats of a vector.
 inline constexpr int64_t kCostLanes = 8;
-
-inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// One step of a loop that keeps `sums` vectors of sums in registers, each one a chain of `chains`
 /// independent ones: two products and two loads start in a cycle, and a product takes four.

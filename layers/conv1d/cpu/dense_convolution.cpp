@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/ceil_divide.h"
+
 namespace engine::cpu {
 namespace {
 
@@ -15,8 +17,6 @@ constexpr double kMinSharedFlops = 2e6;
 constexpr double kMinPieceFlops = 1e6;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
-
-int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Input positions that output 0 of a phase reads through taps [first, first + count).
 std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t count) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/ceil_divide.h"
+
 namespace engine::cpu {
 namespace {
 
@@ -21,8 +23,6 @@ constexpr double kMinSharedSeconds = 20e-6;
 constexpr double kMinPieceSeconds = 10e-6;
 constexpr double kStepsPerSecond = 25e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
-
-int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // To whole vectors.
 int64_t round_up(int64_t columns) {

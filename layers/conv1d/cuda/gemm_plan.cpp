@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/ceil_divide.h"
 #include "engine/cuda/blas.h"
 #include "layers/conv1d/conv1d_taps.h"
 
 namespace engine::cuda {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t multiple) { return ceil_div(a, multiple) * multiple; }
+int64_t round_up(int64_t a, int64_t multiple) { return ceil_divide(a, multiple) * multiple; }
 
 // Eight threads that store 16 bytes each work at full speed when their units differ modulo 8.
 int conflict_free_pitch(int rows, int residues) {
@@ -166,10 +166,10 @@ double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
 GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, int64_t tap_units,
                     int64_t units, int64_t taps) {
   plan.stage_units = static_cast<int>(units);
-  plan.tap_stages = static_cast<int>(ceil_div(tap_units, taps));
-  plan.stage_taps = static_cast<int>(ceil_div(tap_units, plan.tap_stages));
+  plan.tap_stages = static_cast<int>(ceil_divide(tap_units, taps));
+  plan.stage_taps = static_cast<int>(ceil_divide(tap_units, plan.tap_stages));
   if (units == 1) plan.stage_taps = static_cast<int>(round_up(plan.stage_taps, 2));
-  plan.channel_stages = static_cast<int>(ceil_div(channel_units, units));
+  plan.channel_stages = static_cast<int>(ceil_divide(channel_units, units));
   if (plan.stage_units * plan.stage_taps / 2 > kMaxSteps || !lay_window(plan, tile)) return plan;
   list_steps(plan);
   // Tensor cores truncate when they add: f32 sums leave them after a few additions.
@@ -213,26 +213,26 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   plan.unit_channels = static_cast<int>(unit_elements / plan.unit_taps);
   const int64_t phases = plan.fold.phases;
   plan.row_channels = static_cast<int>(phases > 8 ? 1 : 8 / phases);
-  plan.phase_blocks = static_cast<int>(ceil_div(phases, 8));
+  plan.phase_blocks = static_cast<int>(ceil_divide(phases, 8));
   plan.group_rows = 8 * (phases > 8 ? p.group_outputs() * plan.phase_blocks
-                                    : ceil_div(p.group_outputs(), plan.row_channels));
-  plan.columns = ceil_div(p.out_length, plan.fold.phases);
+                                    : ceil_divide(p.group_outputs(), plan.row_channels));
+  plan.columns = ceil_divide(p.out_length, plan.fold.phases);
   plan.groups = static_cast<int>(p.groups);
-  plan.row_tiles = static_cast<int>(ceil_div(plan.group_rows, tile.rows));
+  plan.row_tiles = static_cast<int>(ceil_divide(plan.group_rows, tile.rows));
   const int64_t sector = 32 / static_cast<int64_t>(size_of(p.dtype));
   const bool overlap =
       plan.fold.phases == 1 && p.out_length % sector != 0 && plan.columns > tile.columns;
   plan.advance = static_cast<int>(tile.columns - (overlap ? sector : 0));
-  plan.column_tiles = ceil_div(plan.columns, plan.advance);
+  plan.column_tiles = ceil_divide(plan.columns, plan.advance);
 
-  const int64_t channel_units = ceil_div(p.group_inputs(), plan.unit_channels);
-  const int64_t tap_units = ceil_div(plan.fold.taps, plan.unit_taps);
+  const int64_t channel_units = ceil_divide(p.group_inputs(), plan.unit_channels);
+  const int64_t tap_units = ceil_divide(plan.fold.taps, plan.unit_taps);
   GemmPlan best;
   double best_rank = 0.0;
   for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
     for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
-      const int64_t taps = ceil_div(tap_units, pieces);
-      if (ceil_div(tap_units, taps) != pieces) continue;
+      const int64_t taps = ceil_divide(tap_units, pieces);
+      if (ceil_divide(tap_units, taps) != pieces) continue;
       const GemmPlan candidate = with_stage(plan, tile, channel_units, tap_units, units, taps);
       if (!candidate.valid) continue;
       const double rank = rank_stages(candidate, tile);

@@ -186,12 +186,7 @@ __device__ __forceinline__ void finish_vector(const ImplicitGemm& p, const Stage
     for (int e = 0; e < kCount; ++e) values[e] = math.apply(values[e], epilogue.activation);
   });
   if (epilogue.residual == nullptr) return;
-  const auto* residual = reinterpret_cast<const T*>(static_cast<const char*>(epilogue.residual) +
-                                                    (row.base - static_cast<const char*>(p.y)));
-#pragma unroll
-  for (int e = 0; e < kCount; ++e) {
-    if (at + e >= row.low() && at + e < row.high()) values[e] += to_float(residual[at + e]);
-  }
+  add_residual<T>(p, row, at, values);
   with_activation_math(epilogue.residual_activation.kind, [&](auto math) {
 #pragma unroll
     for (int e = 0; e < kCount; ++e) {

@@ -190,30 +190,71 @@ __device__ __forceinline__ uint32_t uniform(uint32_t value) {
   return __shfl_sync(0xffffffffu, value, 0);
 }
 
-// Adds the products of one stage. `weights` and `window` are shared addresses in units.
+// The operands of a stage's products, one product after the other: of split operands three passes
+// over the stage's steps, the small products first.
 template <typename Tile>
+struct StageOperands {
+  static constexpr int kPasses = Tile::kParts == 2 ? 3 : 1;
+  static constexpr uint32_t kStepUnits = 2 * Tile::kRows;
+
+  uint32_t weights;  // of step 0, with their k_step
+  uint32_t window;
+  int step = 0;
+  int pass = 0;
+
+  __device__ __forceinline__ uint64_t a(const ImplicitGemm& p) const {
+    const int part = kPasses == 3 && pass == 0 ? p.steps : 0;
+    return wgmma_descriptor(weights + (part + step) * kStepUnits);
+  }
+  __device__ __forceinline__ uint64_t b(const ImplicitGemm& p) const {
+    const uint32_t part = pass == 1 ? p.stage_units * p.unit_pitch : 0;
+    return wgmma_descriptor(window + part + p.step[step]);
+  }
+  __device__ __forceinline__ void advance(const ImplicitGemm& p) {
+    if (++step < p.steps || kPasses == 1) return;
+    step = 0;
+    ++pass;
+  }
+};
+
+// Starts `left` products in groups of kCount, and the rest in smaller ones. A group has no branch
+// between its products: the compiler would make groups of its own, and wait for all of them where
+// one is waited for. Calls `when_last_is_done` when what was started before is done.
+template <typename Tile, int kCount, typename WhenLastIsDone>
+__device__ __forceinline__ void start_products(const ImplicitGemm& p, StageOperands<Tile>& operands,
+                                               int left, bool keep, bool first,
+                                               float (&sum)[Tile::kColumns / 2],
+                                               const WhenLastIsDone& when_last_is_done) {
+#pragma unroll 1
+  for (; left >= kCount; left -= kCount, keep = true, first = false) {
+    wgmma_fence();
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      wgmma<typename Tile::T, Tile::kColumns>(sum, operands.a(p), operands.b(p), keep || i > 0);
+      operands.advance(p);
+    }
+    wgmma_commit();
+    wgmma_wait<1>();
+    if (first) when_last_is_done();
+  }
+  if constexpr (kCount > 1) {
+    start_products<Tile, kCount / 2>(p, operands, left, keep, first, sum, when_last_is_done);
+  }
+}
+
+// Starts the products of one stage. `weights` and `window` are shared addresses in units. Calls
+// when_last_is_done() when those of the stage before are done.
+template <typename Tile, typename WhenLastIsDone>
 __device__ __forceinline__ void multiply_stage(const ImplicitGemm& p, uint32_t weights,
                                                uint32_t window, bool keep,
-                                               float (&sum)[Tile::kColumns / 2]) {
-  using T = typename Tile::T;
-  constexpr uint32_t kStepUnits = 2 * Tile::kRows;
+                                               float (&sum)[Tile::kColumns / 2],
+                                               const WhenLastIsDone& when_last_is_done) {
+  constexpr int kGroup = 8;
   constexpr uint32_t kWeightStep = Tile::kRows << 16;
   const int warpgroup = threadIdx.x / 128 % Tile::kWarpgroups;
-  const uint32_t a = uniform(weights + warpgroup * 64 + kWeightStep);
-  const uint32_t b = uniform(window);
-  const auto pass = [&](uint32_t first_a, uint32_t first_b, bool keep_first) {
-    for (int s = 0; s < p.steps; ++s) {
-      wgmma<T, Tile::kColumns>(sum, wgmma_descriptor(first_a + s * kStepUnits),
-                               wgmma_descriptor(first_b + p.step[s]), keep_first || s > 0);
-    }
-  };
-  wgmma_fence();
-  if constexpr (Tile::kParts == 2) {
-    pass(a + p.steps * kStepUnits, b, keep);
-    pass(a, b + p.stage_units * p.unit_pitch, true);
-  }
-  pass(a, b, Tile::kParts == 2 || keep);
-  wgmma_commit();
+  StageOperands<Tile> operands{uniform(weights + warpgroup * 64 + kWeightStep), uniform(window)};
+  start_products<Tile, kGroup>(p, operands, StageOperands<Tile>::kPasses * p.steps, keep, true, sum,
+                               when_last_is_done);
 }
 
 template <typename Tile>
@@ -259,7 +300,7 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
                            kUnitBytes
                      : window + p.window_bytes / kUnitBytes;
       if constexpr (Tile::kParts == 2) {
-        multiply_stage<Tile>(p, weights, window, false, sum);
+        multiply_stage<Tile>(p, weights, window, false, sum, [] {});
         wgmma_wait<0>();
         if (leader) barriers.empty[at.slot].arrive();
 #pragma unroll
@@ -267,11 +308,9 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
           total[i] = stage == 0 ? sum[i] : total[i] + sum[i];
         }
       } else {
-        multiply_stage<Tile>(p, weights, window, stage > 0, sum);
-        if (stage > 0) {
-          wgmma_wait<1>();
-          if (leader) barriers.empty[last_slot].arrive();
-        }
+        multiply_stage<Tile>(p, weights, window, stage > 0, sum, [&] {
+          if (stage > 0 && leader) barriers.empty[last_slot].arrive();
+        });
         last_slot = at.slot;
       }
       at.advance(1, p.ring);

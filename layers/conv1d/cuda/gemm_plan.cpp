@@ -119,7 +119,7 @@ double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& t
   const bool whole = plan.unit_taps == 1 && plan.residues == plan.fold.stride &&
                      p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
   if (p.padding_mode != PaddingMode::kZeros) return wide ? 4.0 : 2.3;
-  if (!whole) return wide ? 25.0 : 2.3;
+  if (!whole) return wide ? 25.0 : (tile.wide_loads ? 2.2 : 2.7);
   if (p.in_length % 2 != 0) return wide ? 8.0 : 7.0;
   if (tile.wide_loads) return 12.0;
   return wide && plan.resident ? 8.0 : 7.0;
@@ -155,7 +155,7 @@ double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
   constexpr double kL2BytesPerCycle = 29.0;  // for each block
   constexpr double kTile = 2400.0;
   constexpr double kStage = 430.0;
-  constexpr double kPromotion = 1100.0;  // of a stage's sums to the total
+  constexpr double kPromotion = 600.0;  // of a stage's sums to the total
   const StageWork work(plan, tile);
   return kTile + stage_cycles(plan, work.products, work.window / load_rate(p, plan, tile),
                               (work.streamed + work.window) / kL2BytesPerCycle,

@@ -55,7 +55,8 @@ int64_t phases_with_outputs(const TapProblem& problem) {
 
 // The outputs of one sample and group in one piece.
 struct RowConvolution::Item {
-  const Piece& piece;
+  const Phase& phase;
+  Piece piece;
   const float* input;     // of the item's batch and group
   const float* weights;   // of the item's phase and group
   const float* bias;      // of the group; null where there is none
@@ -75,10 +76,19 @@ RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), l
       problem_.batch * problem_.groups * problem_.group_outputs * problem_.out_length;
   streams_ = outputs * static_cast<int64_t>(sizeof(float)) >= kStreamedBytes;
   for (int64_t r = 0; r < phases_with_outputs(problem_); ++r) add_phase(r);
-  for (const Phase& phase : phases_) cut(phase);
-  // Phases read the same inputs.
-  std::stable_sort(pieces_.begin(), pieces_.end(),
-                   [](const Piece& a, const Piece& b) { return a.first < b.first; });
+  for (const Phase& phase : phases_) pieces_ = std::max(pieces_, phase.pieces());
+}
+
+int64_t RowConvolution::Phase::pieces() const {
+  return spans[0].pieces + spans[1].pieces + spans[2].pieces;
+}
+
+// Found from its index, so that no length makes a list of them.
+RowConvolution::Piece RowConvolution::Phase::piece(int64_t i) const {
+  const Span* span = spans.data();
+  for (; i >= span->pieces; ++span) i -= span->pieces;
+  const int64_t first = span->begin + i * span->columns;
+  return {first, std::min(span->columns, span->end - first), span->in_place};
 }
 
 void RowConvolution::add_phase(int64_t index) {
@@ -89,6 +99,7 @@ void RowConvolution::add_phase(int64_t index) {
               weight_count_,
               widest_tile(problem_, taps),
               {},
+              {},
               {}};
   const std::vector<int64_t> positions = positions_of(taps);
   for (int64_t c = 0; c < problem_.group_inputs; ++c) {
@@ -97,12 +108,13 @@ void RowConvolution::add_phase(int64_t index) {
       phase.input_offsets.push_back(c * problem_.in_length + positions[t]);
     }
   }
+  phase.spans = cut(phase);
   weight_count_ += problem_.groups * problem_.group_outputs * problem_.group_inputs * taps.count;
   phases_.push_back(std::move(phase));
 }
 
 // Outputs whose inputs all exist are computed in place, those before and behind them in tiles.
-void RowConvolution::cut(const Phase& phase) {
+std::array<RowConvolution::Span, 3> RowConvolution::cut(const Phase& phase) const {
   int64_t begin = phase.outputs;
   int64_t end = phase.outputs;
   if (problem_.taps.in_stride() == 1 && phase.taps.count > 0) {
@@ -111,25 +123,19 @@ void RowConvolution::cut(const Phase& phase) {
     begin = std::clamp(round_up(-std::min(first, last)), int64_t{0}, phase.outputs);
     end = std::clamp(problem_.in_length - std::max(first, last), begin, phase.outputs);
   }
-  if (end - begin < std::min(kMinInPlace, phase.outputs)) {
-    return add_pieces(phase, 0, phase.outputs, false);
-  }
-  add_pieces(phase, 0, begin, false);
-  add_pieces(phase, begin, end, true);
-  add_pieces(phase, end, phase.outputs, false);
+  if (end - begin < std::min(kMinInPlace, phase.outputs)) begin = end = phase.outputs;
+  return {span(phase, 0, begin, false), span(phase, begin, end, true),
+          span(phase, end, phase.outputs, false)};
 }
 
-void RowConvolution::add_pieces(const Phase& phase, int64_t begin, int64_t end, bool in_place) {
+RowConvolution::Span RowConvolution::span(const Phase& phase, int64_t begin, int64_t end,
+                                          bool in_place) const {
   const int64_t most =
       in_place ? std::max(kPieceFloats / problem_.group_inputs, kFewColumns) : phase.tile.columns();
-  if (begin == end) return;
+  if (begin == end) return {begin, end, in_place, 0, 0};
   // Whole vectors, so that pieces of rows that start at one are stored in them.
-  const int64_t count = ceil_divide(end - begin, most);
-  const int64_t columns = round_up(ceil_divide(end - begin, count));
-  for (int64_t first = begin; first < end; first += columns) {
-    pieces_.push_back(
-        {static_cast<size_t>(phase.index), first, std::min(columns, end - first), in_place});
-  }
+  const int64_t columns = round_up(ceil_divide(end - begin, ceil_divide(end - begin, most)));
+  return {begin, end, in_place, columns, ceil_divide(end - begin, columns)};
 }
 
 Tensor RowConvolution::pack_weights(
@@ -153,8 +159,8 @@ Tensor RowConvolution::pack_weights(
 void RowConvolution::run(const float* input, const float* weights, const float* bias,
                          const float* residual, float* output, ThreadPool& threads) const {
   const TapProblem& p = problem_;
-  const auto pieces = static_cast<int64_t>(pieces_.size());
-  const int64_t items = p.batch * p.groups * pieces;
+  const auto phases = static_cast<int64_t>(phases_.size());
+  const int64_t items = p.batch * p.groups * pieces_ * phases;
   const double outputs =
       static_cast<double>(p.batch * p.groups * p.group_outputs) * static_cast<double>(p.out_length);
   const double steps =
@@ -167,13 +173,15 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
   threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
     alignas(64) float tile[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
-      const Piece& piece = pieces_[static_cast<size_t>(i % pieces)];
-      const int64_t part = i / pieces;  // batch and group
+      // Phases read the same inputs, one after the other.
+      const Phase& phase = phases_[static_cast<size_t>(i % phases)];
+      const int64_t index = i / phases % pieces_;
+      if (index >= phase.pieces()) continue;
+      const int64_t part = i / phases / pieces_;  // batch and group
       const int64_t group = part % p.groups;
-      const Phase& phase = phases_[piece.phase];
       const int64_t weights_of_group = p.group_outputs * p.group_inputs * phase.taps.count;
       const int64_t first_output = part * p.group_outputs * p.out_length;
-      run_item({piece, input + part * p.group_inputs * p.in_length,
+      run_item({phase, phase.piece(index), input + part * p.group_inputs * p.in_length,
                 weights + phase.weights + group * weights_of_group,
                 bias ? bias + group * p.group_outputs : nullptr,
                 residual ? residual + first_output : nullptr, output + first_output},
@@ -185,7 +193,7 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
 void RowConvolution::run_item(const Item& item, float* tile) const {
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
-  const Phase& phase = phases_[piece.phase];
+  const Phase& phase = item.phase;
   const float* input = item.input + piece.first;
   if (!piece.in_place) {
     phase.tile.pack(item.input, p.group_inputs, p.in_length, p.padding_mode, piece.first,

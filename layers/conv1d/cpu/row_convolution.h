@@ -8,6 +8,7 @@
 // its input is in the first-level cache. Threads share out batch, groups and pieces.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -41,6 +42,21 @@ class RowConvolution {
            float* output, ThreadPool& threads) const;
 
  private:
+  // Consecutive outputs of one phase.
+  struct Piece {
+    int64_t first;
+    int64_t columns;
+    bool in_place;
+  };
+  // Consecutive outputs of one phase in `pieces` pieces of `columns`, the last of which may be
+  // shorter.
+  struct Span {
+    int64_t begin;
+    int64_t end;
+    bool in_place;
+    int64_t columns;
+    int64_t pieces;
+  };
   struct Phase {
     int64_t index;
     int64_t outputs;
@@ -49,25 +65,22 @@ class RowConvolution {
     TapTile tile;
     std::vector<int64_t> tile_offsets;   // of each step
     std::vector<int64_t> input_offsets;  // of each step, where the input is read in place
-  };
-  // Consecutive outputs of one phase.
-  struct Piece {
-    size_t phase;
-    int64_t first;
-    int64_t columns;
-    bool in_place;
+    std::array<Span, 3> spans;           // along the outputs
+
+    int64_t pieces() const;
+    Piece piece(int64_t i) const;
   };
   struct Item;
 
   void add_phase(int64_t index);
-  void cut(const Phase& phase);
-  void add_pieces(const Phase& phase, int64_t begin, int64_t end, bool in_place);
+  std::array<Span, 3> cut(const Phase& phase) const;
+  Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
   void run_item(const Item& item, float* tile) const;
 
   TapProblem problem_;
   RowLoop loop_;
   std::vector<Phase> phases_;
-  std::vector<Piece> pieces_;
+  int64_t pieces_ = 0;  // most of a phase
   int64_t weight_count_ = 0;
   bool streams_;
 };

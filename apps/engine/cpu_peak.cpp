@@ -1,6 +1,6 @@
 #include "apps/engine/cpu_peak.h"
 
-#include "layers/conv1d/cpu/highway_targets.h"
+#include "engine/cpu/highway_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "apps/engine/cpu_peak.cpp"

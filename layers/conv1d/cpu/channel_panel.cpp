@@ -1,6 +1,6 @@
 #include "layers/conv1d/cpu/channel_panel.h"
 
-#include "layers/conv1d/cpu/highway_targets.h"
+#include "engine/cpu/highway_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "layers/conv1d/cpu/channel_panel.cpp"

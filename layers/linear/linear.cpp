@@ -1,67 +1,19 @@
 // Linear, as torch.nn.Linear: y = x W^T + bias over the last dimension.
 #include <fmt/format.h>
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 
-#include "engine/cpu/thread_pool.h"
 #include "engine/cuda/blas.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
 #include "engine/layer.h"
-#include "layers/activation/activation_math.h"
 #include "layers/fold_affine.h"
+#include "layers/linear/linear_cpu.h"
 #include "layers/matrix_epilogue.h"
 
 namespace engine {
 namespace {
-
-/// x is [rows, inputs], the weight [outputs, inputs], y [rows, outputs], all row-major.
-struct LinearProblem {
-  int64_t rows;
-  int64_t inputs;
-  int64_t outputs;
-  Activation activation;
-};
-
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Stride = Eigen::OuterStride<>;
-using ConstMap = Eigen::Map<const Matrix, Eigen::Unaligned, Stride>;
-using MutableMap = Eigen::Map<Matrix, Eigen::Unaligned, Stride>;
-
-// One block of y: rows [row, row + rows), outputs [output, output + outputs).
-void linear_block(const LinearProblem& p, const float* x, const float* weight, const float* bias,
-                  int64_t row, int64_t rows, int64_t output, int64_t outputs, float* y) {
-  const ConstMap block_x(x + row * p.inputs, rows, p.inputs, Stride(p.inputs));
-  const ConstMap block_weight(weight + output * p.inputs, outputs, p.inputs, Stride(p.inputs));
-  MutableMap block_y(y + row * p.outputs + output, rows, outputs, Stride(p.outputs));
-  block_y.noalias() = block_x * block_weight.transpose();
-  if (bias) block_y.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias + output, outputs);
-  with_activation_math(p.activation.kind, [&](auto math) {
-    block_y = block_y.unaryExpr([&](float value) { return math.apply(value, p.activation); });
-  });
-}
-
-void linear_cpu(const LinearProblem& p, const float* x, const float* weight, const float* bias,
-                float* y, ThreadPool& threads) {
-  // Blocks that keep a packed piece of x and of the weight in cache, and enough of them to share.
-  constexpr int64_t kRows = 128, kOutputs = 64;
-  constexpr double kMinFlopsPerPiece = 500e3;
-  const int64_t across = (p.outputs - 1) / kOutputs + 1;
-  const int64_t blocks = ((p.rows - 1) / kRows + 1) * across;
-  const double flops = 2.0 * static_cast<double>(std::min(p.rows, kRows)) *
-                       static_cast<double>(std::min(p.outputs, kOutputs)) *
-                       static_cast<double>(p.inputs);
-  const auto grain = static_cast<int64_t>(kMinFlopsPerPiece / flops) + 1;
-  threads.parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i / across * kRows, output = i % across * kOutputs;
-      linear_block(p, x, weight, bias, row, std::min(kRows, p.rows - row), output,
-                   std::min(kOutputs, p.outputs - output), y);
-    }
-  });
-}
 
 /// x [..., in_features] -> y [..., out_features].
 /// Attributes: out_features (required), in_features (checked where given), bias.
@@ -106,9 +58,10 @@ class Linear : public Layer {
     const int64_t features = input.shape.back();
     const LinearProblem p{input.elements() / features, features, out_features_, activation_};
     if (context.device.is_cuda()) return prepare_cuda(p, context);
-    const Tensor weight = context.parameter("weight");
+    const Tensor weight = context.weight("weight in blocks of outputs",
+                                         [&] { return pack_linear_weight(parameter("weight")); });
     const Tensor bias = bias_ ? context.parameter("bias") : Tensor();
-    return {"linear_eigen_cpu", "", 0, [=](const StepContext& c) {
+    return {"linear_cpu", "", 0, [=](const StepContext& c) {
               linear_cpu(p, c.input<float>(), weight.data<float>(),
                          bias.defined() ? bias.data<float>() : nullptr, c.output<float>(),
                          *c.threads);

@@ -7,16 +7,16 @@ namespace engine {
 
 // One parallel_for. Lives on the caller's stack until every piece is done and no worker holds it.
 struct ThreadPool::Loop {
-  Loop(int64_t items, int64_t least, int64_t thread_count,
-       const std::function<void(int64_t, int64_t)>& function)
+  Loop(int64_t items, int64_t least, int64_t thread_count, LoopBody function)
       : count(items), grain(least), threads(thread_count), body(function) {}
 
   int64_t count;
   int64_t grain;  // items in a piece at least
   int64_t threads;
-  const std::function<void(int64_t, int64_t)>& body;
-  int64_t next = 0;  // first item not handed out
-  int running = 0;   // pieces being worked on
+  LoopBody body;
+  Loop* later = nullptr;  // the next one of ThreadPool::loops_
+  int64_t next = 0;       // first item not handed out
+  int running = 0;        // pieces being worked on
   std::exception_ptr error;
   std::condition_variable done;
 
@@ -60,8 +60,19 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::parallel_for(int64_t count, int64_t grain,
-                              const std::function<void(int64_t, int64_t)>& body) {
+void ThreadPool::add(Loop& loop) {
+  Loop** end = &loops_;
+  while (*end != nullptr) end = &(*end)->later;
+  *end = &loop;
+}
+
+void ThreadPool::remove(const Loop& loop) {
+  Loop** place = &loops_;
+  while (*place != nullptr && *place != &loop) place = &(*place)->later;
+  if (*place != nullptr) *place = loop.later;
+}
+
+void ThreadPool::parallel_for(int64_t count, int64_t grain, LoopBody body) {
   if (count <= 0) return;
   grain = std::max(grain, int64_t{1});
   if (workers_.empty() || grain >= count) {
@@ -70,10 +81,10 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
   }
   Loop loop(count, grain, threads(), body);
   std::unique_lock lock(mutex_);
-  loops_.push_back(&loop);
+  add(loop);
   wake_.notify_all();
   while (!loop.exhausted()) loop.run_piece(lock);
-  std::erase(loops_, &loop);
+  remove(loop);
   loop.done.wait(lock, [&] { return loop.running == 0; });
   if (loop.error) std::rethrow_exception(loop.error);
 }
@@ -81,13 +92,12 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain,
 void ThreadPool::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [&] { return stopping_ || !loops_.empty(); });
+    wake_.wait(lock, [&] { return stopping_ || loops_ != nullptr; });
     if (stopping_) return;
-    Loop* loop = loops_.front();
-    if (loop->exhausted()) {
-      loops_.erase(loops_.begin());
+    if (loops_->exhausted()) {
+      loops_ = loops_->later;
     } else {
-      loop->run_piece(lock);
+      loops_->run_piece(lock);
     }
   }
 }

@@ -3,13 +3,28 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 namespace engine {
+
+/// A function of a piece [begin, end) of a loop, called where it is: it must outlive the LoopBody.
+/// Unlike std::function it never allocates.
+class LoopBody {
+ public:
+  template <typename Body>
+  LoopBody(const Body& body)
+      : body_(&body), call_([](const void* object, int64_t begin, int64_t end) {
+          (*static_cast<const Body*>(object))(begin, end);
+        }) {}
+
+  void operator()(int64_t begin, int64_t end) const { call_(body_, begin, end); }
+
+ private:
+  const void* body_;
+  void (*call_)(const void*, int64_t, int64_t);
+};
 
 /// A fixed set of worker threads shared by all sessions of an engine. Thread-safe: loops started
 /// from several threads at once share the workers, and every caller works on its own loop too.
@@ -25,17 +40,18 @@ class ThreadPool {
 
   /// Calls body(begin, end) over pieces of [0, count) of at least `grain` items each, and returns
   /// when all are done. An exception out of a piece is rethrown here.
-  void parallel_for(int64_t count, int64_t grain,
-                    const std::function<void(int64_t begin, int64_t end)>& body);
+  void parallel_for(int64_t count, int64_t grain, LoopBody body);
 
  private:
   struct Loop;
+  void add(Loop& loop);
+  void remove(const Loop& loop);  // where a worker has not done so
   void work();
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Loop*> loops_;  // loops that still have pieces to hand out
+  Loop* loops_ = nullptr;  // first of those that still have pieces to hand out
   bool stopping_ = false;
 };
 

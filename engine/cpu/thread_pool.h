@@ -1,6 +1,7 @@
 // ThreadPool: splits loops over CPU threads.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -28,6 +29,8 @@ class LoopBody {
 
 /// A fixed set of worker threads shared by all sessions of an engine. Thread-safe: loops started
 /// from several threads at once share the workers, and every caller works on its own loop too.
+/// Workers look for the next loop for a tenth of a millisecond before they sleep, unless there are
+/// more of them than the machine has threads.
 class ThreadPool {
  public:
   /// `threads` counts the caller: 1 runs everything inline. 0 takes the hardware's count.
@@ -45,14 +48,17 @@ class ThreadPool {
  private:
   struct Loop;
   void add(Loop& loop);
-  void remove(const Loop& loop);  // where a worker has not done so
+  void remove(const Loop& loop);  // where it still is
+  void finish(Loop& loop, std::unique_lock<std::mutex>& lock);
   void work();
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
   Loop* loops_ = nullptr;  // first of those that still have pieces to hand out
+  std::atomic<bool> has_loops_ = false;
   bool stopping_ = false;
+  bool spins_ = false;
 };
 
 }  // namespace engine

@@ -3,6 +3,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "layers/pool/neighbour_windows.h"
 #include "layers/pool/pool_problem.h"
 #include "layers/reduce/reduce_cpu.h"
 
@@ -96,6 +97,28 @@ void pool_short_windows(const PoolProblem& p, const float* x, float* y, ThreadPo
   });
 }
 
+// Whether windows lie one behind the other and all in the row.
+bool are_neighbours(const PoolProblem& p) {
+  return !p.adaptive && p.kernel_size == p.stride && p.dilation == 1 && p.padding == 0 &&
+         p.kernel_size >= 2 && p.kernel_size <= cpu::kMostNeighbours &&
+         p.outputs * p.kernel_size <= p.length;
+}
+
+void pool_neighbours(const PoolProblem& p, const float* x, float* y, ThreadPool& threads) {
+  const cpu::NeighbourLoop loop = cpu::neighbour_loop(p.kernel_size, p.average);
+  // Rows that nothing is left of are one.
+  const bool joined = p.outputs * p.kernel_size == p.length;
+  const int64_t outputs = joined ? p.windows() : p.outputs;
+  threads.parallel_for(p.windows(), kReduceGrain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t row = begin / outputs;
+      const int64_t count = std::min(end, (row + 1) * outputs) - begin;
+      loop(x + row * p.length + (begin - row * outputs) * p.kernel_size, y + begin, count);
+      begin += count;
+    }
+  });
+}
+
 }  // namespace
 
 int64_t pool_workspace(const PoolProblem& p, Device device) {
@@ -107,6 +130,7 @@ int64_t pool_workspace(const PoolProblem& p, Device device) {
 
 void pool_cpu(const PoolProblem& p, const float* x, float* y, void* workspace,
               ThreadPool& threads) {
+  if (are_neighbours(p)) return pool_neighbours(p, x, y, threads);
   if (!p.has_long_windows()) return pool_short_windows(p, x, y, threads);
   const WindowSegments segments{p};
   if (p.average) {

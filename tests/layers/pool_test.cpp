@@ -46,6 +46,16 @@ TEST_CASE("window pools with defaults, and of CL") {
   check_layer({"AvgPool1d", "{kernel_size: 1}", {{{1, 1, 1}}}});
 }
 
+TEST_CASE("window pools whose windows lie one behind the other, with and without a rest") {
+  for (const int64_t kernel : {2, 3, 4}) {
+    for (const int64_t length : {4, 5, 12, 24, 30, 31, 32, 47, 64, 70, 140, 4001}) {
+      const std::string attributes = fmt::format("{{kernel_size: {}}}", kernel);
+      check_layer({"MaxPool1d", attributes, {{{2, 5, length}}}});
+      check_layer({"AvgPool1d", attributes, {{{2, 5, length}}}});
+    }
+  }
+}
+
 TEST_CASE("adaptive pools of random sizes") {
   Random random(6);
   for (uint64_t seed = 1; seed <= 60; ++seed) {
@@ -85,6 +95,15 @@ TEST_CASE("pools of NaN and infinities") {
           fmt::format("{{kernel_size: {}, stride: {}, padding: {}}}", kernel, stride, kernel / 2);
       check_layer({"MaxPool1d", attributes, {{{1, 1, 10}}}, 1, 1, values});
       check_layer({"AvgPool1d", attributes, {{{1, 1, 10}}}, 1, 1, values});
+    }
+  }
+  for (const int64_t kernel : {2, 3, 4}) {
+    const std::string attributes = fmt::format("{{kernel_size: {}}}", kernel);
+    for (const int64_t repeats : {1, 3, 7}) {
+      std::vector<float> row;
+      for (int64_t i = 0; i < repeats; ++i) row.insert(row.end(), values.begin(), values.end());
+      check_layer({"MaxPool1d", attributes, {{{1, 1, 10 * repeats}}}, 1, 1, row});
+      check_layer({"AvgPool1d", attributes, {{{1, 1, 10 * repeats}}}, 1, 1, row});
     }
   }
   check_layer({"AdaptiveMaxPool1d", "{output_size: 5}", {{{1, 1, 10}}}, 1, 1, values});

@@ -1,0 +1,98 @@
+#include "layers/pool/neighbour_windows.h"
+
+#include "engine/cpu/highway_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "layers/pool/neighbour_windows.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace engine::cpu::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+struct Average {
+  template <class D, class V>
+  static HWY_INLINE V add(D, V result, V tap) {
+    return hn::Add(result, tap);
+  }
+  template <class D, class V>
+  static HWY_INLINE V finish(D d, V result, int size) {
+    return hn::Div(result, hn::Set(d, static_cast<float>(size)));
+  }
+};
+
+// NaN where any tap is.
+struct Maximum {
+  template <class D, class V>
+  static HWY_INLINE V add(D, V result, V tap) {
+    return hn::IfThenElse(hn::Or(hn::Gt(result, tap), hn::IsNaN(result)), result, tap);
+  }
+  template <class D, class V>
+  static HWY_INLINE V finish(D, V result, int) {
+    return result;
+  }
+};
+
+// As many windows as D has lanes.
+template <class Op, int size, class D>
+HWY_INLINE void pool_vector(D d, const float* x, float* y) {
+  using V = hn::Vec<D>;
+  V taps[4];
+  if constexpr (size == 2) {
+    hn::LoadInterleaved2(d, x, taps[0], taps[1]);
+  } else if constexpr (size == 3) {
+    hn::LoadInterleaved3(d, x, taps[0], taps[1], taps[2]);
+  } else {
+    hn::LoadInterleaved4(d, x, taps[0], taps[1], taps[2], taps[3]);
+  }
+  V result = taps[0];
+  for (int t = 1; t < size; ++t) result = Op::add(d, result, taps[t]);
+  hn::StoreU(Op::finish(d, result, size), d, y);
+}
+
+// All windows by vectors of D, the last of which may repeat some; false where there are too few.
+template <class Op, int size, class D>
+HWY_INLINE bool pool_vectors(D d, const float* x, float* y, int64_t count) {
+  constexpr int64_t kLanes = hn::MaxLanes(D());
+  if (count < kLanes) return false;
+  for (int64_t o = 0; o + kLanes <= count; o += kLanes) {
+    pool_vector<Op, size>(d, x + o * size, y + o);
+  }
+  const int64_t last = count - kLanes;
+  if (count % kLanes != 0) pool_vector<Op, size>(d, x + last * size, y + last);
+  return true;
+}
+
+template <class Op, int size>
+void pool(const float* x, float* y, int64_t count) {
+  if (pool_vectors<Op, size>(hn::CappedTag<float, 16>(), x, y, count)) return;
+  if (pool_vectors<Op, size>(hn::CappedTag<float, 4>(), x, y, count)) return;
+  pool_vectors<Op, size>(hn::CappedTag<float, 1>(), x, y, count);
+}
+
+template <class Op>
+NeighbourLoop loop_of(int64_t size) {
+  return size == 2 ? pool<Op, 2> : (size == 3 ? pool<Op, 3> : pool<Op, 4>);
+}
+
+NeighbourLoop loop(int64_t size, bool average) {
+  return average ? loop_of<Average>(size) : loop_of<Maximum>(size);
+}
+
+}  // namespace
+}  // namespace engine::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine::cpu {
+
+HWY_EXPORT(loop);
+
+NeighbourLoop neighbour_loop(int64_t size, bool average) {
+  return HWY_DYNAMIC_DISPATCH(loop)(size, average);
+}
+
+}  // namespace engine::cpu
+#endif

@@ -50,7 +50,7 @@ double channel_blocks(int64_t rows, int64_t columns, double steps) {
   const auto block = [&](double v) {
     // The weights of longer reductions pass from the second-level cache.
     const double weights = steps > 256.0 ? 4.0 * v : v;
-    return steps * step_cycles(v * c, std::max(weights, v + c + 1.0), 12.0 / (v * c)) + 20.0 +
+    return steps * step_cycles(v * c, std::max(weights, v + c + 1.0), 12.0 / (v * c)) + 200.0 +
            8.0 * v * c;
   };
   const int64_t vectors = ceil_divide(rows, kCostLanes);
@@ -67,7 +67,8 @@ double seconds(const TapProblem& p, const Blocks& blocks) {
   const double inputs = static_cast<double>(p.group_inputs * p.in_length);
   const double row = static_cast<double>(std::min<int64_t>(p.in_length, 512));
   const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
-  const double one = phases * (blocks(columns, steps) + pack_cycles(inputs, row) + stores);
+  constexpr double kItem = 110.0;  // what the way to the first block takes
+  const double one = phases * (blocks(columns, steps) + pack_cycles(inputs, row) + stores + kItem);
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
          kCyclesPerSecond;
 }

@@ -50,6 +50,8 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
     for (int v = 0; v < vectors; ++v) sums[r][v] = hn::Zero(d);
   }
   const int32_t* const end = p.offsets + p.steps;
+  // Two steps at once are 2 % faster: fewer other instructions between the products.
+  HWY_UNROLL(2)
   for (const int32_t* offset = p.offsets; offset < end; ++offset, weights += kRows) {
     const auto* x = reinterpret_cast<const float*>(tile + *offset);
     V columns[vectors];

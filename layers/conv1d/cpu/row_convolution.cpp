@@ -21,7 +21,7 @@ constexpr int64_t kMinInPlace = 512;
 // Waking a thread for less than 20 us of work does not pay, nor do pieces of less than 10.
 constexpr double kMinSharedSeconds = 20e-6;
 constexpr double kMinPieceSeconds = 10e-6;
-constexpr double kStepsPerSecond = 25e9;
+constexpr double kStepsPerSecond = 20e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
 
 // To whole vectors.

@@ -42,6 +42,14 @@ struct DenseConvolution::Item {
   int64_t end_row_block;
 };
 
+// Consecutive outputs of a phase, and where their inputs lie.
+struct DenseConvolution::Columns {
+  int64_t first;
+  int64_t count;
+  const float* inputs;
+  const int32_t* offsets;  // of each step, in bytes
+};
+
 DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& loop, int threads)
     : problem_(problem),
       loop_(loop),
@@ -89,7 +97,7 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = part * problem_.group_inputs / parts;
       const int64_t end = (part + 1) * problem_.group_inputs / parts;
-      chunks.push_back({TapTile({}, 1, 0), {}, first, count, begin, end - begin, steps, 0});
+      chunks.push_back({TapTile({}, 1, 0), {}, {}, first, count, begin, end - begin, steps, 0});
       steps += chunks.back().steps();
     }
     first += count;
@@ -123,40 +131,47 @@ int64_t DenseConvolution::choose_columns(int threads) const {
   return columns;
 }
 
-// Whether a loop without vectors of columns, which reads nothing beyond them, finds all its inputs
-// in the signal, which is short enough for its offsets.
+// Channels are short enough for 32-bit offsets, and a panel of many of them spreads over the
+// first-level cache: vectors of columns take a few lines of each, which an even number of lines
+// between channels would lay over each other.
 bool DenseConvolution::can_read_in_place() const {
   constexpr int64_t kMaxLength = 4096;
-  if (loop_.lanes > 1 || problem_.taps.in_stride() > 1 || problem_.in_length > kMaxLength) {
-    return false;
-  }
-  return std::all_of(phases_.begin(), phases_.end(), [&](const Phase& phase) {
-    const int64_t first = phase.taps.offset;
-    const int64_t last = first + (phase.taps.count - 1) * phase.taps.shift;
-    return std::min(first, last) >= 0 &&
-           std::max(first, last) + phase.outputs <= problem_.in_length;
-  });
+  constexpr int64_t kTwoLines = 32;
+  return problem_.taps.in_stride() == 1 && problem_.in_length <= kMaxLength &&
+         (loop_.lanes == 1 || problem_.in_length % kTwoLines != 0);
 }
 
-std::vector<int32_t> DenseConvolution::offsets_of(const Phase& phase, const Chunk& chunk) const {
-  std::vector<int32_t> offsets;
+// Of outputs [first, first + count), how many from the first on may be read in place: all their
+// inputs exist, and a loop with vectors of columns reads nothing beyond them.
+int64_t DenseConvolution::columns_in_place(const PhaseTaps& taps, int64_t first,
+                                           int64_t count) const {
+  const int64_t last_tap = taps.offset + (taps.count - 1) * taps.shift;
+  if (!in_place_ || first + std::min(taps.offset, last_tap) < 0) return 0;
+  const int64_t exist = problem_.in_length - std::max(taps.offset, last_tap) - first;
+  const int64_t unit = loop_.lanes == 1 ? 1 : block_columns_;
+  return std::max<int64_t>(std::min(count, exist), 0) / unit * unit;
+}
+
+void DenseConvolution::find_inputs(const PhaseTaps& taps, Chunk& chunk) const {
+  const auto bytes = [](int64_t floats) {
+    return static_cast<int32_t>(floats) * int32_t{sizeof(float)};
+  };
   for (int64_t c = 0; c < chunk.channels; ++c) {
     for (int64_t i = 0; i < chunk.taps; ++i) {
-      const int64_t floats =
-          in_place_ ? c * problem_.in_length + phase.taps.offset +
-                          (chunk.first_tap + i) * phase.taps.shift
-                    : c * chunk.tile.row_size() + chunk.tile.positions()[static_cast<size_t>(i)];
-      offsets.push_back(static_cast<int32_t>(floats) * int32_t{sizeof(float)});
+      const int64_t position = chunk.tile.positions()[static_cast<size_t>(i)];
+      chunk.tile_offsets.push_back(bytes(c * chunk.tile.row_size() + position));
+      if (!in_place_) continue;
+      chunk.input_offsets.push_back(
+          bytes(c * problem_.in_length + taps.offset + (chunk.first_tap + i) * taps.shift));
     }
   }
-  return offsets;
 }
 
 void DenseConvolution::lay_out_tiles(Phase& phase) const {
   for (Chunk& chunk : phase.chunks) {
     chunk.tile = TapTile(positions_of(phase.taps, chunk.first_tap, chunk.taps),
                          problem_.taps.in_stride(), columns_);
-    chunk.offsets = offsets_of(phase, chunk);
+    find_inputs(phase.taps, chunk);
     // Few channels leave room for long panels, which write longer pieces of each row of y.
     chunk.panel_columns = block_columns_;
     const auto fits = [&](int64_t columns) {
@@ -224,24 +239,28 @@ void DenseConvolution::run_item(const Item& item, float* tile) const {
   for (const Phase& phase : phases_) {
     if (item.first_column >= phase.outputs) continue;
     const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
+    const int64_t in_place = columns_in_place(phase.taps, item.first_column, columns);
+    const int64_t rest = columns - in_place;
     for (const Chunk& chunk : phase.chunks) {
       const float* input = item.input + chunk.first_channel * problem_.in_length;
-      if (in_place_) {
-        run_chunk(item, phase, chunk, input + item.first_column);
-        continue;
+      if (in_place > 0) {
+        run_chunk(
+            item, phase, chunk,
+            {item.first_column, in_place, input + item.first_column, chunk.input_offsets.data()});
       }
+      if (rest == 0) continue;
       chunk.tile.pack(input, chunk.channels, problem_.in_length, problem_.padding_mode,
-                      item.first_column, columns, tile);
-      run_chunk(item, phase, chunk, tile);
+                      item.first_column + in_place, rest, tile);
+      run_chunk(item, phase, chunk,
+                {item.first_column + in_place, rest, tile, chunk.tile_offsets.data()});
     }
   }
 }
 
-// All panels of a packed tile times as many output channels as keep their weights in the cache,
-// then the next channels.
+// All panels of the columns times as many output channels as keep their weights in the cache, then
+// the next channels.
 void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chunk& chunk,
-                                 const float* tile) const {
-  const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
+                                 const Columns& columns) const {
   const int64_t block_floats = chunk.steps() * loop_.rows;
   const int64_t most_blocks =
       std::max<int64_t>(kWeightFloats / std::max<int64_t>(block_floats, 1), 1);
@@ -249,7 +268,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
       item.group * problem_.group_inputs * phase.taps.count + chunk.steps_before;
   const float* weights = item.weights + phase.weights + steps_before * row_blocks_ * loop_.rows;
   DensePanel panel{};
-  panel.offsets = chunk.offsets.data();
+  panel.offsets = columns.offsets;
   panel.steps = chunk.steps();
   PanelOutput& output = panel.output;
   output.row_stride = problem_.out_length;
@@ -264,11 +283,11 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     panel.weights = weights + block * block_floats;
     panel.rows = std::min(end_row, problem_.group_outputs) - row;
     output.bias = item.bias ? item.bias + row : nullptr;
-    for (int64_t column = 0; column < columns; column += chunk.panel_columns) {
-      const int64_t start = row * output.row_stride + phase.index +
-                            (item.first_column + column) * output.column_stride;
-      panel.tile = tile + column;
-      panel.columns = std::min(columns - column, chunk.panel_columns);
+    for (int64_t column = 0; column < columns.count; column += chunk.panel_columns) {
+      const int64_t start =
+          row * output.row_stride + phase.index + (columns.first + column) * output.column_stride;
+      panel.tile = columns.inputs + column;
+      panel.columns = std::min(columns.count - column, chunk.panel_columns);
       output.y = item.output + start;
       output.residual = item.residual ? item.residual + start : nullptr;
       loop_.run(panel);

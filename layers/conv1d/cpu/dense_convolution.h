@@ -2,9 +2,10 @@
 //
 // The reduction over channels and taps is cut into chunks. For each chunk a tile of input is packed
 // once for all taps (TapTile), without strides and with its padding: it stays in the second-level
-// cache. Panels of a few vectors of its columns stay in the first level while all output channels
-// pass over them (DensePanel), with weights packed in the order of their use. Threads share out
-// tiles, and output channels too where the signal is short.
+// cache. What needs neither is read where it is, where channels of that length do not drive each
+// other out of the cache. Panels of a few vectors of its columns stay in the first level while all
+// output channels pass over them (DensePanel), with weights packed in the order of their use.
+// Threads share out tiles, and output channels too where the signal is short.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,8 @@ class DenseConvolution {
   // A part of the reduction: consecutive taps of consecutive input channels.
   struct Chunk {
     TapTile tile;
-    std::vector<int32_t> offsets;  // in the tile, of each step, in bytes
+    std::vector<int32_t> tile_offsets;   // of each step, in bytes
+    std::vector<int32_t> input_offsets;  // of each step, in bytes, where the input is read in place
     int64_t first_tap;
     int64_t taps;
     int64_t first_channel;
@@ -59,15 +61,18 @@ class DenseConvolution {
     std::vector<Chunk> chunks;
   };
   struct Item;
+  struct Columns;
 
   double flops_of_run() const;
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
   int64_t choose_columns(int threads) const;
   bool can_read_in_place() const;
-  std::vector<int32_t> offsets_of(const Phase& phase, const Chunk& chunk) const;
+  int64_t columns_in_place(const PhaseTaps& taps, int64_t first, int64_t count) const;
   void lay_out_tiles(Phase& phase) const;
+  void find_inputs(const PhaseTaps& taps, Chunk& chunk) const;
   void run_item(const Item& item, float* tile) const;
-  void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk, const float* tile) const;
+  void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk,
+                 const Columns& columns) const;
 
   TapProblem problem_;
   DenseLoop loop_;
@@ -77,7 +82,7 @@ class DenseConvolution {
   int64_t weight_count_ = 0;
   int64_t columns_ = 0;    // outputs of one phase in a tile
   int64_t tiles_ = 0;      // along the length
-  bool in_place_ = false;  // no tile is packed
+  bool in_place_ = false;  // inputs are read where they are as far as they can be
   int64_t splits_ = 1;     // parts that a group's row blocks are shared out in
 };
 

@@ -15,9 +15,9 @@ namespace {
 constexpr int64_t kSteps = 256;  // of a part: 16 KB of weights with AVX2
 constexpr int64_t kRows = 48;    // of a piece: 48 KB of x in a part
 constexpr int64_t kBlocks = 4;   // of outputs in a piece
-// About 20 us of work, and 10: waking a thread for less does not pay.
+// About 20 us of work, and 5: waking a thread for less does not pay, nor do smaller pieces.
 constexpr double kMinSharedFlops = 2e6;
-constexpr double kMinPieceFlops = 1e6;
+constexpr double kMinPieceFlops = 5e5;
 
 // Rows [first_row, first_row + rows) and outputs [first_output, first_output + outputs) of y.
 struct Piece {

@@ -12,9 +12,9 @@ namespace {
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMaxColumns = 1024;
-// About 20 us of work, and 10: waking a thread for less does not pay.
+// About 20 us of work, and 5: waking a thread for less does not pay, nor do smaller pieces.
 constexpr double kMinSharedFlops = 2e6;
-constexpr double kMinPieceFlops = 1e6;
+constexpr double kMinPieceFlops = 5e5;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
 

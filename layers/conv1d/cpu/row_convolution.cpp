@@ -18,9 +18,9 @@ constexpr int64_t kVectorFloats = 16;
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
-// Waking a thread for less than 20 us of work does not pay, nor do pieces of less than 10.
+// Waking a thread for less than 20 us of work does not pay, nor do pieces of less than 5.
 constexpr double kMinSharedSeconds = 20e-6;
-constexpr double kMinPieceSeconds = 10e-6;
+constexpr double kMinPieceSeconds = 5e-6;
 constexpr double kStepsPerSecond = 20e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
 

@@ -35,15 +35,26 @@ using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 
+// Fetches a block of y, or of the residual, which is laid out as y: its rows are too far apart for
+// the machine to foresee.
+template <int rows, int vectors>
+HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, int64_t row,
+                               int64_t column) {
+  start += row * output.row_stride + column * output.column_stride;
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) hwy::Prefetch(start + r * output.row_stride + v * kLanes);
+  }
+}
+
 // rows x (vectors * kLanes) sums from (row, column) on.
 template <int rows, int vectors>
 HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t column) {
   const D d;
   const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
-  for (int r = 0; r < rows; ++r) {
-    const float* y = p.output.y + (row + r) * p.output.row_stride + column * p.output.column_stride;
-    for (int v = 0; v < vectors; ++v) hwy::Prefetch(y + v * kLanes);
+  prefetch_block<rows, vectors>(p.output, p.output.y, row, column);
+  if (p.output.last && p.output.residual) {
+    prefetch_block<rows, vectors>(p.output, p.output.residual, row, column);
   }
   V sums[rows][vectors];
   for (int r = 0; r < rows; ++r) {

@@ -1,5 +1,7 @@
 #include "layers/conv1d/cpu/tap_tile.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -12,10 +14,11 @@ int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0);
 
 int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
 
+constexpr int64_t kLineFloats = 16;  // of a cache
+
 // The same columns of many channels fall into different sets of a cache when a row is an odd number
 // of lines.
 int64_t odd_cache_lines(int64_t floats) {
-  constexpr int64_t kLineFloats = 16;
   const int64_t lines = ceil_divide(floats, kLineFloats);
   return lines == 0 ? 0 : (lines | 1) * kLineFloats;
 }
@@ -130,10 +133,18 @@ void TapTile::pack(const float* input, int64_t channels, int64_t length, Padding
     }
     for (int64_t c = 0; c < channels; ++c) {
       for (size_t i = 0; i < runs; ++i) {
+        if (c + 1 < channels) fetch_run(extents[i], input + (c + 1) * length);
         pack_run(extents[i], input + c * length, length, mode, tile + c * row_size_);
       }
     }
   }
+}
+
+// Asks for the next channel's inputs, which lie too far from this one's for the machine to foresee.
+void TapTile::fetch_run(const Extent& extent, const float* channel) const {
+  const float* source = channel + extent.source + extent.begin * stride_;
+  const int64_t floats = (extent.end - extent.begin) * stride_;
+  for (int64_t i = 0; i < floats; i += kLineFloats) hwy::Prefetch(source + i);
 }
 
 void TapTile::pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,

@@ -44,6 +44,7 @@ class TapTile {
   void pack_short_rows(const float* input, int64_t channels, int64_t length, PaddingMode mode,
                        int64_t first, int64_t count, float* tile) const;
   Extent extent(const Run& run, int64_t length, int64_t first, int64_t count) const;
+  void fetch_run(const Extent& extent, const float* channel) const;
   void pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
                 float* row) const;
 

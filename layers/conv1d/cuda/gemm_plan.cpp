@@ -1,6 +1,7 @@
 #include "layers/conv1d/cuda/gemm_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "engine/ceil_divide.h"
@@ -162,6 +163,13 @@ double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
                               kStage + (tile.parts == 2 ? kPromotion : 0.0));
 }
 
+// Steps of a stage where operands are split, of `steps` of the whole reduction. Tensor cores
+// truncate when they add, so a stage's sum errs by its additions; sums of stages are added in f32,
+// whose rounding errs by the root of all.
+double most_split_steps(int64_t steps) {
+  return std::min(12.0, 1.5 * std::sqrt(static_cast<double>(steps)));
+}
+
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.
 GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, int64_t tap_units,
                     int64_t units, int64_t taps) {
@@ -172,9 +180,8 @@ GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, 
   plan.channel_stages = static_cast<int>(ceil_divide(channel_units, units));
   if (plan.stage_units * plan.stage_taps / 2 > kMaxSteps || !lay_window(plan, tile)) return plan;
   list_steps(plan);
-  // Tensor cores truncate when they add: f32 sums leave them after a few additions.
-  constexpr int kMostSplitSteps = 12;
-  if (tile.parts == 2 && plan.steps > kMostSplitSteps) return plan;
+  const int64_t all_steps = ceil_divide(channel_units * tap_units, 2);
+  if (tile.parts == 2 && plan.steps > most_split_steps(all_steps)) return plan;
   plan.weight_bytes = int64_t{2} * plan.steps * tile.parts * tile.rows * kUnitBytes;
   lay_shared_memory(plan, tile);
   plan.valid = plan.ring >= 2;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/ceil_divide.h"
+#include "engine/cpu/share_work.h"
 #include "layers/activation/activation_math.h"
 #include "layers/linear/linear_panel.h"
 
@@ -15,9 +16,6 @@ namespace {
 constexpr int64_t kSteps = 256;  // of a part: 16 KB of weights with AVX2
 constexpr int64_t kRows = 48;    // of a piece: 48 KB of x in a part
 constexpr int64_t kBlocks = 4;   // of outputs in a piece
-// About 20 us of work, and 5: waking a thread for less does not pay, nor do smaller pieces.
-constexpr double kMinSharedFlops = 2e6;
-constexpr double kMinPieceFlops = 5e5;
 
 // Rows [first_row, first_row + rows) and outputs [first_output, first_output + outputs) of y.
 struct Piece {
@@ -74,10 +72,7 @@ void linear_cpu(const LinearProblem& p, const float* x, const float* packed_weig
   const int64_t pieces = ceil_divide(p.rows, kRows) * across;
   const double flops =
       2.0 * static_cast<double>(p.rows) * static_cast<double>(p.outputs * p.inputs);
-  const int64_t grain =
-      flops < kMinSharedFlops
-          ? pieces
-          : static_cast<int64_t>(kMinPieceFlops * static_cast<double>(pieces) / flops) + 1;
+  const int64_t grain = cpu::grain_of(pieces, flops / cpu::kThreadFlopsPerSecond);
   threads.parallel_for(pieces, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = i / across * kRows;

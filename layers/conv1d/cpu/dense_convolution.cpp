@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/ceil_divide.h"
+#include "engine/cpu/share_work.h"
 
 namespace engine::cpu {
 namespace {
@@ -12,9 +13,6 @@ namespace {
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMaxColumns = 1024;
-// About 20 us of work, and 5: waking a thread for less does not pay, nor do smaller pieces.
-constexpr double kMinSharedFlops = 2e6;
-constexpr double kMinPieceFlops = 5e5;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
 
@@ -62,7 +60,7 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
     weight_count_ +=
         problem_.groups * row_blocks_ * loop_.rows * problem_.group_inputs * taps.count;
   }
-  if (flops_of_run() < kMinSharedFlops) threads = 1;
+  if (seconds_of_run() < kMinSharedSeconds) threads = 1;
   columns_ = choose_columns(threads);
   in_place_ = can_read_in_place();
   tiles_ = ceil_divide(phases_.front().outputs, columns_);
@@ -74,9 +72,10 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
   for (Phase& phase : phases_) lay_out_tiles(phase);
 }
 
-double DenseConvolution::flops_of_run() const {
+double DenseConvolution::seconds_of_run() const {
   return 2.0 * static_cast<double>(problem_.batch) * static_cast<double>(problem_.out_length) *
-         static_cast<double>(weight_count_) / static_cast<double>(phases_.size());
+         static_cast<double>(weight_count_) / static_cast<double>(phases_.size()) /
+         kThreadFlopsPerSecond;
 }
 
 // Chunks depend on the layer alone, so that every length finds the same packed weights.
@@ -212,12 +211,7 @@ void DenseConvolution::run(const float* input, const float* weights, const float
                            const float* residual, float* output, ThreadPool& threads) const {
   const TapProblem& p = problem_;
   const int64_t items = p.batch * p.groups * tiles_ * splits_;
-  const double flops = flops_of_run();
-  const int64_t grain =
-      flops < kMinSharedFlops
-          ? items
-          : static_cast<int64_t>(kMinPieceFlops * static_cast<double>(items) / flops) + 1;
-  threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+  threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
     alignas(64) float packed[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
       const int64_t split = i % splits_;

@@ -63,7 +63,7 @@ class DenseConvolution {
   struct Item;
   struct Columns;
 
-  double flops_of_run() const;
+  double seconds_of_run() const;  // of one thread
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
   int64_t choose_columns(int threads) const;
   bool can_read_in_place() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/ceil_divide.h"
+#include "engine/cpu/share_work.h"
 
 namespace engine::cpu {
 namespace {
@@ -18,9 +19,6 @@ constexpr int64_t kVectorFloats = 16;
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
-// Waking a thread for less than 20 us of work does not pay, nor do pieces of less than 5.
-constexpr double kMinSharedSeconds = 20e-6;
-constexpr double kMinPieceSeconds = 5e-6;
 constexpr double kStepsPerSecond = 20e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
 
@@ -166,11 +164,7 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
   const double steps =
       static_cast<double>(p.group_inputs * phases_.front().taps.count) + kStepsOfAnOutput;
   const double seconds = outputs * steps / kStepsPerSecond;
-  const int64_t grain =
-      seconds < kMinSharedSeconds
-          ? items
-          : static_cast<int64_t>(kMinPieceSeconds / seconds * static_cast<double>(items)) + 1;
-  threads.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
+  threads.parallel_for(items, grain_of(items, seconds), [&](int64_t begin, int64_t end) {
     alignas(64) float tile[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
       // Phases read the same inputs, one after the other.

@@ -24,9 +24,9 @@
 // Requires: sm_90a; a stage of weights and window that fits shared memory twice (GemmPlan). Inf and
 //   NaN in x also reach outputs whose taps are filled up with zeros beside them; with two parts,
 //   Inf becomes NaN.
-// Limited by: with few taps, shared memory, which loads, rounding, products and stores all pass
-//   through (83% of its rate at 64 -> 128 channels and 3 taps); with many, the tensor cores.
-//   Measured shares of the roofline: docs/benchmarks.md.
+// Limited by: with few taps, the latency of the instructions that load and store, which few warps
+//   have to get through; with many, the tensor cores.
+//   Measured shares of the roofline, and of its parts: docs/benchmarks.md.
 #pragma once
 
 #include <type_traits>

@@ -25,22 +25,19 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from conv1d_suite import SuiteCase
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-SIZES = "batch in_channels out_channels kernel_size stride padding dilation groups length".split()
 BUFFER_BYTES = 64 << 20
 MOST_SETS = 1024
 TURN_SECONDS = 0.1
 
 
-class Case:
+class Case(SuiteCase):
     """One row of a suite, with the weights of its layer."""
 
     def __init__(self, row):
-        self.name = row["name"]
-        for size in SIZES:
-            setattr(self, size, int(row[size]))
-        span = self.dilation * (self.kernel_size - 1) + 1
-        self.out_length = (self.length + 2 * self.padding - span) // self.stride + 1
+        super().__init__(row)
         self.random = numpy.random.default_rng(1)
         reduction = self.in_channels // self.groups * self.kernel_size
         self.weight = self.draw(self.out_channels, self.in_channels // self.groups, self.kernel_size)
@@ -51,8 +48,7 @@ class Case:
         return self.random.standard_normal(shape, dtype=numpy.float32)
 
     def sets(self):
-        elements = self.batch * (self.in_channels * self.length + self.out_channels * self.out_length)
-        return max(1, min(MOST_SETS, BUFFER_BYTES // (4 * elements)))
+        return max(1, min(MOST_SETS, BUFFER_BYTES // (4 * self.elements())))
 
 
 class OnnxRuntime:

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 
 from conv1d_results import PRECISIONS as PRECISION_NAMES
 from conv1d_results import means, merge, read_ours
+from conv1d_suite import SuiteCase
 
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-SIZES = "batch in_channels out_channels kernel_size stride padding dilation groups length".split()
 ROUND_MS = 2.0
 LONGEST_ROUND_MS = 250.0
 SHORT_CALL_MS = 0.5
@@ -28,19 +28,11 @@ SAMPLE_PIECES = 8
 PIECE_LENGTH = 8
 
 
-class Case:
-    """One row of a suite."""
+class Case(SuiteCase):
+    """One row of a suite, computed by PyTorch."""
 
     def __init__(self, row):
-        self.name = row["name"]
-        self.transposed = row.get("transposed", "0") == "1"
-        for size in SIZES:
-            setattr(self, size, int(row[size]))
-        span = self.dilation * (self.kernel_size - 1) + 1
-        if self.transposed:
-            self.out_length = (self.length - 1) * self.stride + span - 2 * self.padding
-        else:
-            self.out_length = (self.length + 2 * self.padding - span) // self.stride + 1
+        super().__init__(row)
         self.weight_shape = (
             (self.in_channels, self.out_channels // self.groups, self.kernel_size)
             if self.transposed
@@ -48,8 +40,7 @@ class Case:
         )
 
     def set_bytes(self, dtype):
-        elements = self.batch * (self.in_channels * self.length + self.out_channels * self.out_length)
-        return elements * dtype.itemsize
+        return self.elements() * dtype.itemsize
 
     def run(self, x, weight, bias):
         """x is NCL, or NCHW with H = 1."""

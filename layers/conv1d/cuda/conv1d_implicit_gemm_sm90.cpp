@@ -29,16 +29,16 @@ bool is_plain(const Conv1dProblem& p) {
 // faster than memory. Rates as measured.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 4e-6;
-  constexpr double kFirstTile = 12e-6;  // from a cold instruction cache
-  constexpr double kStoreBytesPerCycle = 20.0;
+  constexpr double kFirstTile = 12e-6;          // from a cold instruction cache
+  constexpr double kStoreBytesPerCycle = 20.0;  // of 8 warps
   constexpr double kHindrance = 1.3;
-  // Reached at best: narrow tiles have more stores under way.
-  const bool narrow = kernel.tile.columns == 128;
+  // Reached at best: small tiles have more stores under way.
+  const bool narrow = kernel.tile.columns == 128 && kernel.tile.rows <= 128;
   const double bytes_per_second =
       p.dtype == DType::kF32 ? (narrow ? 3.1e12 : 2.5e12) : (narrow ? 2.2e12 : 1.7e12);
   const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
   const double waves = std::ceil(tiles / kMultiprocessors);
-  const double store = kernel.tile.rows * kernel.tile.columns *
+  const double store = std::min(kernel.tile.rows, 128) * kernel.tile.columns *
                        static_cast<double>(size_of(p.dtype)) / kStoreBytesPerCycle;
   double cycles = kernel.teams > 1 ? std::max(plan.tile_cycles, store) : plan.tile_cycles + store;
   if (kernel.teams > 1 && kernel.tile.parts == 2) cycles *= kHindrance;

@@ -121,6 +121,7 @@ double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& t
                      p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
   if (p.padding_mode != PaddingMode::kZeros) return wide ? 4.0 : 2.3;
   if (!whole) return wide ? 25.0 : (tile.wide_loads ? 2.2 : 2.7);
+  if (!wide && !tile.wide_loads && plan.residues > 1) return 3.5;
   if (p.in_length % 2 != 0) return wide ? 8.0 : 7.0;
   if (tile.wide_loads) return 12.0;
   return wide && plan.resident ? 8.0 : 7.0;

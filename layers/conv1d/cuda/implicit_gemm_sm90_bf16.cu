@@ -6,6 +6,7 @@ std::vector<Sm90Kernel> sm90_kernels_bf16() {
   return {sm90_kernel<__nv_bfloat16, 2, 2, 128, 1, true>(),
           sm90_kernel<__nv_bfloat16, 1, 2, 256, 1, true>(),
           sm90_kernel<__nv_bfloat16, 2, 1, 256, 1, true>(),
+          sm90_kernel<__nv_bfloat16, 1, 4, 128, 1, true>(),
           sm90_kernel<__nv_bfloat16, 2, 2, 128, 1, false>()};
 }
 

@@ -4,7 +4,8 @@ namespace engine::cuda {
 
 std::vector<Sm90Kernel> sm90_kernels_tf32() {
   return {sm90_kernel<float, 2, 2, 128, 1, true>(), sm90_kernel<float, 1, 2, 256, 1, true>(),
-          sm90_kernel<float, 2, 1, 256, 1, true>(), sm90_kernel<float, 2, 2, 128, 1, false>()};
+          sm90_kernel<float, 2, 1, 256, 1, true>(), sm90_kernel<float, 1, 4, 128, 1, true>(),
+          sm90_kernel<float, 2, 2, 128, 1, false>()};
 }
 
 }  // namespace engine::cuda

@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMaxColumns = 1024;
+// So many products of an input pay for packing every panel by itself.
+constexpr int64_t kManyProducts = 512;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
 
@@ -45,6 +47,7 @@ struct DenseConvolution::Columns {
   int64_t first;
   int64_t count;
   const float* inputs;
+  int64_t panel_step;      // floats from one panel's inputs to the next one's
   const int32_t* offsets;  // of each step, in bytes
 };
 
@@ -52,7 +55,9 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
     : problem_(problem),
       loop_(loop),
       row_blocks_(ceil_divide(problem.group_outputs, loop.rows)),
-      block_columns_(problem.group_outputs <= 2 ? 2 * loop.columns : loop.columns) {
+      block_columns_(problem.group_outputs <= 2 ? 2 * loop.columns : loop.columns),
+      by_panels_(loop.lanes > 1 &&
+                 problem.group_outputs * problem.taps.phase(0).count >= kManyProducts) {
   for (int64_t r = 0; r < std::min(problem_.taps.phases(), problem_.out_length); ++r) {
     const PhaseTaps taps = problem_.taps.phase(r);
     phases_.push_back(
@@ -62,13 +67,13 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
   }
   if (seconds_of_run() < kMinSharedSeconds) threads = 1;
   columns_ = choose_columns(threads);
-  in_place_ = can_read_in_place();
   tiles_ = ceil_divide(phases_.front().outputs, columns_);
   // Short signals are shared out by output channel too.
   if (threads > 1) {
     const int64_t items = problem_.batch * problem_.groups * tiles_;
     splits_ = std::clamp(ceil_divide(kItemsOfAThread * threads, items), int64_t{1}, row_blocks_);
   }
+  in_place_ = can_read_in_place();
   for (Phase& phase : phases_) lay_out_tiles(phase);
 }
 
@@ -86,8 +91,7 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
   do {
     int64_t count = std::min(taps.count - first, loop_.steps);
     const auto panel_floats = [&] {
-      return TapTile(positions_of(taps, first, count), problem_.taps.in_stride(), block_columns_)
-          .row_size();
+      return tile_of(taps, first, count, block_columns_).row_size();
     };
     while (count > 1 && panel_floats() > loop_.panel_floats) count = ceil_divide(count, 2);
     const int64_t most = std::min(loop_.panel_floats / std::max<int64_t>(panel_floats(), 1),
@@ -96,7 +100,16 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = part * problem_.group_inputs / parts;
       const int64_t end = (part + 1) * problem_.group_inputs / parts;
-      chunks.push_back({TapTile({}, 1, 0), {}, {}, first, count, begin, end - begin, steps, 0});
+      chunks.push_back({TapTile({}, 1, 0),
+                        TapTile({}, 1, 0),
+                        {},
+                        {},
+                        first,
+                        count,
+                        begin,
+                        end - begin,
+                        steps,
+                        0});
       steps += chunks.back().steps();
     }
     first += count;
@@ -104,16 +117,25 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
   return chunks;
 }
 
+// `columns` outputs' inputs through taps [first, first + count).
+TapTile DenseConvolution::tile_of(const PhaseTaps& taps, int64_t first, int64_t count,
+                                  int64_t columns) const {
+  return {positions_of(taps, first, count), problem_.taps.in_stride(), columns,
+          by_panels_ ? TapTile::Rows::kDense : TapTile::Rows::kSpread};
+}
+
 // The longest tile that holds every chunk and leaves every thread enough tiles.
 int64_t DenseConvolution::choose_columns(int threads) const {
   const int64_t outputs = phases_.front().outputs;
   if (outputs <= block_columns_) return ceil_divide(outputs, loop_.lanes) * loop_.lanes;
   const auto fits = [&](int64_t columns) {
+    const int64_t panel_columns = by_panels_ ? block_columns_ : columns;
     for (const Phase& phase : phases_) {
       for (const Chunk& chunk : phase.chunks) {
-        const TapTile tile(positions_of(phase.taps, chunk.first_tap, chunk.taps),
-                           problem_.taps.in_stride(), columns);
-        if (tile.row_size() * chunk.channels > kTileFloats) return false;
+        const TapTile panel = tile_of(phase.taps, chunk.first_tap, chunk.taps, panel_columns);
+        if (panel.row_size() * chunk.channels * (columns / panel_columns) > kTileFloats) {
+          return false;
+        }
       }
     }
     return true;
@@ -130,12 +152,14 @@ int64_t DenseConvolution::choose_columns(int threads) const {
   return columns;
 }
 
+// Not where packing panels pays, unless many parts of the output channels would each do so.
 // Channels are short enough for 32-bit offsets, and a panel of many of them spreads over the
 // first-level cache: vectors of columns take a few lines of each, which an even number of lines
 // between channels would lay over each other.
 bool DenseConvolution::can_read_in_place() const {
   constexpr int64_t kMaxLength = 4096;
   constexpr int64_t kTwoLines = 32;
+  if (by_panels_ && splits_ == 1) return false;
   return problem_.taps.in_stride() == 1 && problem_.in_length <= kMaxLength &&
          (loop_.lanes == 1 || problem_.in_length % kTwoLines != 0);
 }
@@ -157,8 +181,8 @@ void DenseConvolution::find_inputs(const PhaseTaps& taps, Chunk& chunk) const {
   };
   for (int64_t c = 0; c < chunk.channels; ++c) {
     for (int64_t i = 0; i < chunk.taps; ++i) {
-      const int64_t position = chunk.tile.positions()[static_cast<size_t>(i)];
-      chunk.tile_offsets.push_back(bytes(c * chunk.tile.row_size() + position));
+      const int64_t position = chunk.panel.positions()[static_cast<size_t>(i)];
+      chunk.tile_offsets.push_back(bytes(c * chunk.panel.row_size() + position));
       if (!in_place_) continue;
       chunk.input_offsets.push_back(
           bytes(c * problem_.in_length + taps.offset + (chunk.first_tap + i) * taps.shift));
@@ -168,19 +192,20 @@ void DenseConvolution::find_inputs(const PhaseTaps& taps, Chunk& chunk) const {
 
 void DenseConvolution::lay_out_tiles(Phase& phase) const {
   for (Chunk& chunk : phase.chunks) {
-    chunk.tile = TapTile(positions_of(phase.taps, chunk.first_tap, chunk.taps),
-                         problem_.taps.in_stride(), columns_);
-    find_inputs(phase.taps, chunk);
+    const auto tile = [&](int64_t columns) {
+      return tile_of(phase.taps, chunk.first_tap, chunk.taps, columns);
+    };
     // Few channels leave room for long panels, which write longer pieces of each row of y.
     chunk.panel_columns = block_columns_;
-    const auto fits = [&](int64_t columns) {
-      const TapTile panel(positions_of(phase.taps, chunk.first_tap, chunk.taps),
-                          problem_.taps.in_stride(), columns);
-      return panel.row_size() * chunk.channels <= loop_.panel_floats;
-    };
-    while (chunk.panel_columns < columns_ && fits(2 * chunk.panel_columns)) {
+    while (chunk.panel_columns < columns_ &&
+           tile(2 * chunk.panel_columns).row_size() * chunk.channels <= loop_.panel_floats) {
       chunk.panel_columns *= 2;
     }
+    chunk.tile = tile(columns_);
+    const bool by_panels = by_panels_ && chunk.panel_columns < columns_ &&
+                           chunk.tile.row_size() <= TapTile::kMaxPanelsFloats;
+    chunk.panel = by_panels ? tile(chunk.panel_columns) : chunk.tile;
+    find_inputs(phase.taps, chunk);
   }
 }
 
@@ -238,15 +263,16 @@ void DenseConvolution::run_item(const Item& item, float* tile) const {
     for (const Chunk& chunk : phase.chunks) {
       const float* input = item.input + chunk.first_channel * problem_.in_length;
       if (in_place > 0) {
-        run_chunk(
-            item, phase, chunk,
-            {item.first_column, in_place, input + item.first_column, chunk.input_offsets.data()});
+        run_chunk(item, phase, chunk,
+                  {item.first_column, in_place, input + item.first_column, chunk.panel_columns,
+                   chunk.input_offsets.data()});
       }
       if (rest == 0) continue;
-      chunk.tile.pack(input, chunk.channels, problem_.in_length, problem_.padding_mode,
-                      item.first_column + in_place, rest, tile);
+      const int64_t first = item.first_column + in_place;
+      chunk.tile.pack(chunk.panel, input, chunk.channels, problem_.in_length, problem_.padding_mode,
+                      first, rest, tile);
       run_chunk(item, phase, chunk,
-                {item.first_column + in_place, rest, tile, chunk.tile_offsets.data()});
+                {first, rest, tile, chunk.panel_step(), chunk.tile_offsets.data()});
     }
   }
 }
@@ -280,7 +306,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     for (int64_t column = 0; column < columns.count; column += chunk.panel_columns) {
       const int64_t start =
           row * output.row_stride + phase.index + (columns.first + column) * output.column_stride;
-      panel.tile = columns.inputs + column;
+      panel.tile = columns.inputs + column / chunk.panel_columns * columns.panel_step;
       panel.columns = std::min(columns.count - column, chunk.panel_columns);
       output.y = item.output + start;
       output.residual = item.residual ? item.residual + start : nullptr;

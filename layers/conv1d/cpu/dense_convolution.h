@@ -4,7 +4,9 @@
 // once for all taps (TapTile), without strides and with its padding: it stays in the second-level
 // cache. What needs neither is read where it is, where channels of that length do not drive each
 // other out of the cache. Panels of a few vectors of its columns stay in the first level while all
-// output channels pass over them (DensePanel), with weights packed in the order of their use.
+// output channels pass over them (DensePanel), with weights packed in the order of their use. Where
+// many products of each input pay for it, a tile is packed panel by panel, so that no panel takes
+// parts of cache lines.
 // Threads share out tiles, and output channels too where the signal is short.
 #pragma once
 
@@ -42,6 +44,7 @@ class DenseConvolution {
   // A part of the reduction: consecutive taps of consecutive input channels.
   struct Chunk {
     TapTile tile;
+    TapTile panel;  // which the innermost loop reads: of panel_columns, or the whole tile
     std::vector<int32_t> tile_offsets;   // of each step, in bytes
     std::vector<int32_t> input_offsets;  // of each step, in bytes, where the input is read in place
     int64_t first_tap;
@@ -52,6 +55,10 @@ class DenseConvolution {
     int64_t panel_columns;
 
     int64_t steps() const { return channels * taps; }
+    // Floats of a packed tile from one panel's inputs to the next one's.
+    int64_t panel_step() const {
+      return panel.columns() < tile.columns() ? channels * panel.row_size() : panel_columns;
+    }
   };
   struct Phase {
     int64_t index;
@@ -65,6 +72,7 @@ class DenseConvolution {
 
   double seconds_of_run() const;  // of one thread
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
+  TapTile tile_of(const PhaseTaps& taps, int64_t first, int64_t count, int64_t columns) const;
   int64_t choose_columns(int threads) const;
   bool can_read_in_place() const;
   int64_t columns_in_place(const PhaseTaps& taps, int64_t first, int64_t count) const;
@@ -78,6 +86,7 @@ class DenseConvolution {
   DenseLoop loop_;
   int64_t row_blocks_;     // blocks of output channels in a group
   int64_t block_columns_;  // of the innermost loop's widest block
+  bool by_panels_;         // tiles are packed panel by panel
   std::vector<Phase> phases_;
   int64_t weight_count_ = 0;
   int64_t columns_ = 0;    // outputs of one phase in a tile

@@ -16,8 +16,6 @@ int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
 
 constexpr int64_t kLineFloats = 16;  // of a cache
 
-// The same columns of many channels fall into different sets of a cache when a row is an odd number
-// of lines.
 int64_t odd_cache_lines(int64_t floats) {
   const int64_t lines = ceil_divide(floats, kLineFloats);
   return lines == 0 ? 0 : (lines | 1) * kLineFloats;
@@ -53,7 +51,7 @@ void copy(const float* source, int64_t stride, int64_t count, float* target) {
 
 }  // namespace
 
-TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns)
+TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns, Rows rows)
     : stride_(stride), columns_(columns), positions_(offsets.size()) {
   const auto remainder = [&](size_t t) {
     return offsets[t] - floor_divide(offsets[t], stride) * stride;
@@ -68,7 +66,7 @@ TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t co
     const bool joins = i > 0 && remainder(t) == remainder(order[i - 1]) &&
                        offsets[t] - offsets[order[i - 1]] <= columns * stride;
     if (!joins) {
-      runs_.push_back({offsets[t], 0, row_size_});
+      runs_.push_back({offsets[t], 0, row_size_, t});
       row_size_ += columns;
     }
     Run& run = runs_.back();
@@ -77,7 +75,7 @@ TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t co
     run.more = shift;
     positions_[t] = static_cast<int32_t>(run.position + shift);
   }
-  row_size_ = odd_cache_lines(row_size_);
+  if (rows == Rows::kSpread) row_size_ = odd_cache_lines(row_size_);
 }
 
 struct TapTile::Extent {
@@ -137,6 +135,32 @@ void TapTile::pack(const float* input, int64_t channels, int64_t length, Padding
         pack_run(extents[i], input + c * length, length, mode, tile + c * row_size_);
       }
     }
+  }
+}
+
+// A channel at a time: its row as this tile has it, of which every panel gets its part.
+void TapTile::pack(const TapTile& panel, const float* input, int64_t channels, int64_t length,
+                   PaddingMode mode, int64_t first, int64_t count, float* tiles) const {
+  if (panel.columns_ == columns_) return pack(input, channels, length, mode, first, count, tiles);
+  alignas(64) float row[kMaxPanelsFloats];
+  const int64_t panel_floats = channels * panel.row_size_;
+  for (int64_t c = 0; c < channels; ++c, input += length, tiles += panel.row_size_) {
+    for (const Run& run : runs_) {
+      const Extent part = extent(run, length, first, count);
+      if (c + 1 < channels) fetch_run(part, input + length);
+      pack_run(part, input, length, mode, row);
+    }
+    for (int64_t i = 0; i * panel.columns_ < count; ++i) {
+      copy_panel(panel, row, i * panel.columns_, tiles + i * panel_floats);
+    }
+  }
+}
+
+void TapTile::copy_panel(const TapTile& panel, const float* row, int64_t column,
+                         float* target) const {
+  for (const Run& run : panel.runs_) {
+    const float* source = row + positions_[run.tap] + column;
+    std::copy_n(source, panel.columns_ + run.more, target + run.position);
   }
 }
 

@@ -7,6 +7,7 @@
 // own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -17,8 +18,16 @@ namespace engine::cpu {
 /// How one channel of input is laid out for `columns` outputs and a list of taps.
 class TapTile {
  public:
+  /// How far apart the rows of two channels lie.
+  enum class Rows {
+    kSpread,  ///< an odd number of cache lines: the same columns of many channels fall into
+              ///< different sets of a cache
+    kDense,   ///< as close as they can
+  };
+
   /// `offsets` are the input positions that output 0 reads, one for each tap.
-  TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns);
+  TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns,
+          Rows rows = Rows::kSpread);
 
   int64_t columns() const { return columns_; }
   /// Floats that one channel takes.
@@ -31,18 +40,26 @@ class TapTile {
   /// floats reaches.
   void pack(const float* input, int64_t channels, int64_t length, PaddingMode mode, int64_t first,
             int64_t count, float* tile) const;
+  /// The same as tiles of the fewer columns of `panel`, one behind the other: `panel` has the same
+  /// taps, or is this tile itself, which is packed as a whole.
+  void pack(const TapTile& panel, const float* input, int64_t channels, int64_t length,
+            PaddingMode mode, int64_t first, int64_t count, float* tiles) const;
+  /// The most that row_size() may be for that.
+  static constexpr int64_t kMaxPanelsFloats = 4096;
 
  private:
   struct Run {
     int64_t start;     // input position that output 0 reads first
     int64_t more;      // inputs beyond one for each output
     int64_t position;  // in the row
+    size_t tap;        // the first one
   };
   // Which part of a run is wanted, and which of it lies in the input.
   struct Extent;
 
   void pack_short_rows(const float* input, int64_t channels, int64_t length, PaddingMode mode,
                        int64_t first, int64_t count, float* tile) const;
+  void copy_panel(const TapTile& panel, const float* row, int64_t column, float* target) const;
   Extent extent(const Run& run, int64_t length, int64_t first, int64_t count) const;
   void fetch_run(const Extent& extent, const float* channel) const;
   void pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,

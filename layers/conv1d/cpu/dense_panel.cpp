@@ -128,7 +128,7 @@ void run_panel(const DensePanel& p) {
 // are added up from parts: beyond that many steps nothing is gained in speed, and several short
 // chains round less than a long one.
 constexpr int kPanelFloats = 6144;
-constexpr int kSteps = 384;
+constexpr int kSteps = 512;
 
 DenseLoop loop() { return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, run_panel}; }
 

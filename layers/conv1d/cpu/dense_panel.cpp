@@ -74,6 +74,7 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   }
   const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
   if (whole_vectors && columns == vectors * kLanes) {
+    HWY_UNROLL(8)  // else the compiler keeps the sums in memory
     for (int r = 0; r < rows; ++r) store_vectors<vectors>(d, p.output, row + r, column, sums[r]);
     return;
   }

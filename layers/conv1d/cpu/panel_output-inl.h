@@ -18,9 +18,11 @@ template <int count, class D, class V>
 HWY_INLINE void activate(D d, const Activation& activation, V* x) {
   const V zero = hn::Zero(d);
   if (activation.kind == Activation::Kind::kReLU) {
+    HWY_UNROLL(12)
     for (int v = 0; v < count; ++v) x[v] = hn::IfThenZeroElse(hn::Lt(x[v], zero), x[v]);
   } else if (activation.kind == Activation::Kind::kLeakyReLU) {
     const V slope = hn::Set(d, activation.parameter);
+    HWY_UNROLL(12)
     for (int v = 0; v < count; ++v) {
       x[v] = hn::IfThenElse(hn::Lt(x[v], zero), hn::Mul(x[v], slope), x[v]);
     }
@@ -35,15 +37,18 @@ HWY_INLINE void finish_vectors(D d, const PanelOutput& output, int64_t row, int6
   const int64_t start = row * output.row_stride + column;
   if (!output.first) {
     const float* y = output.y + start;
+    HWY_UNROLL(12)
     for (int v = 0; v < count; ++v) sums[v] = hn::Add(sums[v], hn::LoadU(d, y + v * kLanes));
   } else if (output.bias) {
     const V bias = hn::Set(d, output.bias[row]);
+    HWY_UNROLL(12)
     for (int v = 0; v < count; ++v) sums[v] = hn::Add(sums[v], bias);
   }
   if (!output.last) return;
   activate<count>(d, output.activation, sums);
   if (output.residual == nullptr) return;
   const float* residual = output.residual + start;
+  HWY_UNROLL(12)
   for (int v = 0; v < count; ++v) sums[v] = hn::Add(sums[v], hn::LoadU(d, residual + v * kLanes));
   activate<count>(d, output.residual_activation, sums);
 }
@@ -55,6 +60,7 @@ HWY_INLINE void store_vectors(D d, const PanelOutput& output, int64_t row, int64
   constexpr int64_t kLanes = hn::MaxLanes(D());
   finish_vectors<count>(d, output, row, column, sums);
   float* y = output.y + row * output.row_stride + column;
+  HWY_UNROLL(12)
   for (int v = 0; v < count; ++v) hn::StoreU(sums[v], d, y + v * kLanes);
 }
 

@@ -37,8 +37,9 @@ std::vector<int64_t> positions_of(const PhaseTaps& taps) {
 // The tile with the most columns that holds all input channels; without columns where there is
 // none.
 TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
+  const int64_t outputs = round_up(problem.taps.outputs(0, problem.out_length));
   for (int64_t columns = kPieceFloats; columns >= kVectorFloats; columns /= 2) {
-    TapTile tile(positions_of(taps), problem.taps.in_stride(), columns);
+    TapTile tile(positions_of(taps), problem.taps.in_stride(), std::min(columns, outputs));
     const int64_t most = columns > 2 * kFewColumns ? kPieceFloats : kTileFloats;
     if (tile.row_size() * problem.group_inputs <= most) return tile;
   }
@@ -51,15 +52,22 @@ int64_t phases_with_outputs(const TapProblem& problem) {
 
 }  // namespace
 
-// The outputs of one sample and group in one piece.
+// The outputs of consecutive parts in one piece. A part is one sample and group; they are counted
+// group after group of sample after sample.
 struct RowConvolution::Item {
   const Phase& phase;
   Piece piece;
-  const float* input;     // of the item's batch and group
-  const float* weights;   // of the item's phase and group
-  const float* bias;      // of the group; null where there is none
-  const float* residual;  // of the item's batch and group; null where there is none
-  float* output;          // of the item's batch and group
+  int64_t first_part;
+  int64_t end_part;
+};
+
+// What run() was given.
+struct RowConvolution::Arrays {
+  const float* input;
+  const float* weights;
+  const float* bias;      // null where there is none
+  const float* residual;  // null where there is none
+  float* output;
 };
 
 bool RowConvolution::can_implement(const TapProblem& problem) {
@@ -74,7 +82,13 @@ RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), l
       problem_.batch * problem_.groups * problem_.group_outputs * problem_.out_length;
   streams_ = outputs * static_cast<int64_t>(sizeof(float)) >= kStreamedBytes;
   for (int64_t r = 0; r < phases_with_outputs(problem_); ++r) add_phase(r);
-  for (const Phase& phase : phases_) pieces_ = std::max(pieces_, phase.pieces());
+  int64_t tile_floats = 1;
+  for (const Phase& phase : phases_) {
+    pieces_ = std::max(pieces_, phase.pieces());
+    tile_floats = std::max(tile_floats, problem_.group_inputs * phase.tile.row_size());
+  }
+  constexpr int64_t kMaxParts = 8;
+  if (pieces_ == 1) parts_ = std::clamp(kPieceFloats / tile_floats, int64_t{1}, kMaxParts);
 }
 
 int64_t RowConvolution::Phase::pieces() const {
@@ -158,12 +172,14 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
                          const float* residual, float* output, ThreadPool& threads) const {
   const TapProblem& p = problem_;
   const auto phases = static_cast<int64_t>(phases_.size());
-  const int64_t items = p.batch * p.groups * pieces_ * phases;
+  const int64_t parts = p.batch * p.groups;
+  const int64_t items = ceil_divide(parts, parts_) * pieces_ * phases;
   const double outputs =
       static_cast<double>(p.batch * p.groups * p.group_outputs) * static_cast<double>(p.out_length);
   const double steps =
       static_cast<double>(p.group_inputs * phases_.front().taps.count) + kStepsOfAnOutput;
   const double seconds = outputs * steps / kStepsPerSecond;
+  const Arrays arrays{input, weights, bias, residual, output};
   threads.parallel_for(items, grain_of(items, seconds), [&](int64_t begin, int64_t end) {
     alignas(64) float tile[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
@@ -171,41 +187,50 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
       const Phase& phase = phases_[static_cast<size_t>(i % phases)];
       const int64_t index = i / phases % pieces_;
       if (index >= phase.pieces()) continue;
-      const int64_t part = i / phases / pieces_;  // batch and group
-      const int64_t group = part % p.groups;
-      const int64_t weights_of_group = p.group_outputs * p.group_inputs * phase.taps.count;
-      const int64_t first_output = part * p.group_outputs * p.out_length;
-      run_item({phase, phase.piece(index), input + part * p.group_inputs * p.in_length,
-                weights + phase.weights + group * weights_of_group,
-                bias ? bias + group * p.group_outputs : nullptr,
-                residual ? residual + first_output : nullptr, output + first_output},
-               tile);
+      const int64_t part = i / phases / pieces_ * parts_;
+      run_item({phase, phase.piece(index), part, std::min(part + parts_, parts)}, arrays, tile);
     }
   });
 }
 
-void RowConvolution::run_item(const Item& item, float* tile) const {
+void RowConvolution::run_item(const Item& item, const Arrays& arrays, float* tile) const {
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
   const Phase& phase = item.phase;
-  const float* input = item.input + piece.first;
+  const int64_t part_inputs = p.group_inputs * p.in_length;
+  const float* input = arrays.input + item.first_part * part_inputs + piece.first;
+  int64_t next_input = part_inputs;
   if (!piece.in_place) {
-    phase.tile.pack(item.input, p.group_inputs, p.in_length, p.padding_mode, piece.first,
-                    piece.columns, tile);
+    phase.tile.pack(input - piece.first, (item.end_part - item.first_part) * p.group_inputs,
+                    p.in_length, p.padding_mode, piece.first, piece.columns, tile);
     input = tile;
+    next_input = p.group_inputs * phase.tile.row_size();
   }
-  const int64_t start = piece.first * p.taps.phases() + phase.index;
+  for (int64_t part = item.first_part; part < item.end_part; ++part, input += next_input) {
+    run_part(phase, piece, part, arrays, input);
+  }
+}
+
+// `input` holds what the part's outputs in the piece read.
+void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t part,
+                              const Arrays& arrays, const float* input) const {
+  const TapProblem& p = problem_;
+  const int64_t group = part % p.groups;
+  const int64_t steps = p.group_inputs * phase.taps.count;
+  const int64_t start =
+      part * p.group_outputs * p.out_length + piece.first * p.taps.phases() + phase.index;
   // Short pieces of many rows would be streamed to as many pages of the memory in turn.
   const bool streams = streams_ && piece.in_place;
   loop_({input,
          (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
-         p.group_inputs * phase.taps.count,
-         item.weights,
+         steps,
+         arrays.weights + phase.weights + group * p.group_outputs * steps,
          p.group_outputs,
          piece.columns,
          piece.in_place ? piece.columns : round_up(piece.columns),
-         {item.output + start, p.out_length, p.taps.phases(), item.bias,
-          item.residual ? item.residual + start : nullptr, true, true, p.activation,
+         {arrays.output + start, p.out_length, p.taps.phases(),
+          arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
+          arrays.residual ? arrays.residual + start : nullptr, true, true, p.activation,
           p.residual_activation},
          streams});
 }

@@ -5,7 +5,8 @@
 // Where the stride is 1 the input is read in place, at each tap's offset; what lies near an end of
 // it, and strided inputs, are packed into a tile first (TapTile), with their padding and without
 // their stride. The rows of a piece of the length are computed one after the other (RowPanel) while
-// its input is in the first-level cache. Threads share out batch, groups and pieces.
+// its input is in the first-level cache. Threads share out batch, groups and pieces; of short
+// signals several groups are packed at once.
 #pragma once
 
 #include <array>
@@ -71,16 +72,20 @@ class RowConvolution {
     Piece piece(int64_t i) const;
   };
   struct Item;
+  struct Arrays;
 
   void add_phase(int64_t index);
   std::array<Span, 3> cut(const Phase& phase) const;
   Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
-  void run_item(const Item& item, float* tile) const;
+  void run_item(const Item& item, const Arrays& arrays, float* tile) const;
+  void run_part(const Phase& phase, const Piece& piece, int64_t part, const Arrays& arrays,
+                const float* input) const;
 
   TapProblem problem_;
   RowLoop loop_;
   std::vector<Phase> phases_;
   int64_t pieces_ = 0;  // most of a phase
+  int64_t parts_ = 1;   // samples and groups whose inputs are packed together
   int64_t weight_count_ = 0;
   bool streams_;
 };

@@ -33,38 +33,59 @@ HWY_INLINE void store_block(const PanelOutput& output, int64_t row, int64_t colu
   } else if constexpr (store == Store::kStream) {
     finish_vectors<vectors>(d, output, row, column, sums);
     float* y = output.y + row * output.row_stride + column;
+    HWY_UNROLL(12)
     for (int v = 0; v < vectors; ++v) hn::Stream(sums[v], d, y + v * kLanes);
   } else {
     HWY_ALIGN float values[vectors * kLanes];
+    HWY_UNROLL(12)
     for (int v = 0; v < vectors; ++v) hn::Store(sums[v], d, values + v * kLanes);
     store_values(output, values, row, column, vectors * kLanes);
   }
 }
 
+template <Store store, int vectors>
+HWY_INLINE void block(const RowPanel& p, int64_t row, int64_t column) {
+  const D d;
+  const float* weights = p.weights + row * p.steps;
+  const float* input = p.input + column;
+  if constexpr (store == Store::kStream) {
+    // The memory's own prefetching ends with every page.
+    const float* ahead = input + p.offsets[p.steps - 1] + kFloatsAhead;
+    HWY_UNROLL(12)
+    for (int v = 0; v < vectors; ++v) hwy::Prefetch(ahead + v * kLanes);
+  }
+  V sums[vectors];
+  HWY_UNROLL(12)
+  for (int v = 0; v < vectors; ++v) sums[v] = hn::Zero(d);
+  for (int64_t s = 0; s < p.steps; ++s) {
+    const float* x = input + p.offsets[s];
+    const V weight = hn::Set(d, weights[s]);
+    HWY_UNROLL(12)
+    for (int v = 0; v < vectors; ++v) {
+      sums[v] = hn::MulAdd(weight, hn::LoadU(d, x + v * kLanes), sums[v]);
+    }
+  }
+  store_block<store, vectors>(p.output, row, column, sums);
+}
+
 // Columns [column, columns) as far as whole blocks reach; returns where they end.
 template <Store store, int vectors>
 int64_t blocks(const RowPanel& p, int64_t row, int64_t column) {
-  const D d;
-  const float* weights = p.weights + row * p.steps;
   for (; column + vectors * kLanes <= p.columns; column += vectors * kLanes) {
-    const float* input = p.input + column;
-    if constexpr (store == Store::kStream) {
-      // The memory's own prefetching ends with every page.
-      const float* ahead = input + p.offsets[p.steps - 1] + kFloatsAhead;
-      for (int v = 0; v < vectors; ++v) hwy::Prefetch(ahead + v * kLanes);
-    }
-    V sums[vectors];
-    for (int v = 0; v < vectors; ++v) sums[v] = hn::Zero(d);
-    for (int64_t s = 0; s < p.steps; ++s) {
-      const float* x = input + p.offsets[s];
-      const V weight = hn::Set(d, weights[s]);
-      for (int v = 0; v < vectors; ++v) {
-        sums[v] = hn::MulAdd(weight, hn::LoadU(d, x + v * kLanes), sums[v]);
-      }
-    }
-    store_block<store, vectors>(p.output, row, column, sums);
+    block<store, vectors>(p, row, column);
   }
   return column;
+}
+
+// The last columns of a row, in one block that begins before `column` where it has to: some are
+// computed twice.
+template <int vectors>
+void last_block(const RowPanel& p, int64_t row, int64_t column) {
+  if (column + (vectors - 1) * kLanes >= p.columns) {
+    if constexpr (vectors > 1) last_block<vectors - 1>(p, row, column);
+    return;
+  }
+  block<Store::kVectors, vectors>(p, row, p.columns - vectors * kLanes);
 }
 
 // Fewer columns than a vector has: those of a vector that may be read, of which some are left out.
@@ -92,6 +113,11 @@ void part_of_vector(const RowPanel& p, int64_t row, int64_t column, int64_t coun
 template <Store store>
 void run_row(const RowPanel& p, int64_t row, int64_t column) {
   column = blocks<store, 12>(p, row, column);
+  // What is stored twice must not be read: a residual may be the output's memory.
+  if (store == Store::kVectors && p.columns >= 12 * kLanes && p.output.residual == nullptr) {
+    if (column < p.columns) last_block<12>(p, row, column);
+    return;
+  }
   column = blocks<store, 6>(p, row, column);
   column = blocks<store, 3>(p, row, column);
   column = blocks<store, 1>(p, row, column);

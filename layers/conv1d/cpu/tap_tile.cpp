@@ -24,9 +24,17 @@ int64_t odd_cache_lines(int64_t floats) {
 constexpr int64_t kShortRow = 64;
 constexpr int64_t kManyChannels = 4;
 
-float padded_value(const float* channel, int64_t length, PaddingMode mode, int64_t position) {
-  const int64_t source = padded_source(position, length, mode);
-  return source < 0 ? 0.0f : channel[source];
+// target[i] = the padding at position + i * stride, for i < count.
+void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
+         int64_t count, float* target) {
+  if (mode == PaddingMode::kZeros) {
+    std::fill_n(target, count, 0.0f);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t source = padded_source(position + i * stride, length, mode);
+    target[i] = source < 0 ? 0.0f : channel[source];
+  }
 }
 
 // target[i] = source[i * kStride]. The compiler makes shuffles of whole vectors of it.
@@ -174,17 +182,15 @@ void TapTile::fetch_run(const Extent& extent, const float* channel) const {
 void TapTile::pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
                        float* row) const {
   float* target = row + extent.position;
-  for (int64_t i = 0; i < extent.begin; ++i) {
-    target[i] = padded_value(channel, length, mode, extent.source + i * stride_);
-  }
+  const auto position = [&](int64_t i) { return extent.source + i * stride_; };
+  pad(channel, length, mode, position(0), stride_, extent.begin, target);
   if (extent.end > extent.begin) {
-    copy(channel + extent.source + extent.begin * stride_, stride_, extent.end - extent.begin,
+    copy(channel + position(extent.begin), stride_, extent.end - extent.begin,
          target + extent.begin);
   }
-  for (int64_t i = extent.end; i < extent.count; ++i) {
-    target[i] = padded_value(channel, length, mode, extent.source + i * stride_);
-  }
-  for (int64_t i = extent.count; i < extent.padded; ++i) target[i] = 0.0f;
+  pad(channel, length, mode, position(extent.end), stride_, extent.count - extent.end,
+      target + extent.end);
+  std::fill(target + extent.count, target + std::max(extent.count, extent.padded), 0.0f);
 }
 
 }  // namespace engine::cpu

@@ -47,7 +47,7 @@ struct DenseConvolution::Columns {
   int64_t first;
   int64_t count;
   const float* inputs;
-  int64_t panel_step;      // floats from one panel's inputs to the next one's
+  bool apart;              // panel by panel
   const int32_t* offsets;  // of each step, in bytes
 };
 
@@ -264,7 +264,7 @@ void DenseConvolution::run_item(const Item& item, float* tile) const {
       const float* input = item.input + chunk.first_channel * problem_.in_length;
       if (in_place > 0) {
         run_chunk(item, phase, chunk,
-                  {item.first_column, in_place, input + item.first_column, chunk.panel_columns,
+                  {item.first_column, in_place, input + item.first_column, false,
                    chunk.input_offsets.data()});
       }
       if (rest == 0) continue;
@@ -272,7 +272,7 @@ void DenseConvolution::run_item(const Item& item, float* tile) const {
       chunk.tile.pack(chunk.panel, input, chunk.channels, problem_.in_length, problem_.padding_mode,
                       first, rest, tile);
       run_chunk(item, phase, chunk,
-                {first, rest, tile, chunk.panel_step(), chunk.tile_offsets.data()});
+                {first, rest, tile, chunk.has_panels(), chunk.tile_offsets.data()});
     }
   }
 }
@@ -303,11 +303,16 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     panel.weights = weights + block * block_floats;
     panel.rows = std::min(end_row, problem_.group_outputs) - row;
     output.bias = item.bias ? item.bias + row : nullptr;
-    for (int64_t column = 0; column < columns.count; column += chunk.panel_columns) {
+    for (int64_t column = 0; column < columns.count; column += panel.columns) {
       const int64_t start =
           row * output.row_stride + phase.index + (columns.first + column) * output.column_stride;
-      panel.tile = columns.inputs + column / chunk.panel_columns * columns.panel_step;
+      panel.tile = columns.apart
+                       ? columns.inputs + column / chunk.panel_columns * chunk.panel_floats()
+                       : columns.inputs + column;
       panel.columns = std::min(columns.count - column, chunk.panel_columns);
+      // The last panel gets two vectors at least, which take as long as one.
+      const int64_t left = columns.count - column - panel.columns;
+      if (!columns.apart && left > 0 && left <= loop_.lanes) panel.columns -= loop_.lanes;
       output.y = item.output + start;
       output.residual = item.residual ? item.residual + start : nullptr;
       loop_.run(panel);

@@ -55,10 +55,8 @@ class DenseConvolution {
     int64_t panel_columns;
 
     int64_t steps() const { return channels * taps; }
-    // Floats of a packed tile from one panel's inputs to the next one's.
-    int64_t panel_step() const {
-      return panel.columns() < tile.columns() ? channels * panel.row_size() : panel_columns;
-    }
+    bool has_panels() const { return panel.columns() < tile.columns(); }
+    int64_t panel_floats() const { return channels * panel.row_size(); }
   };
   struct Phase {
     int64_t index;

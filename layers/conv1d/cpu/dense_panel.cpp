@@ -106,9 +106,12 @@ struct Blocks {
 template <int rows>
 void row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
   constexpr int kWidest = Blocks<rows>::kWidest;
-  for (int64_t column = 0; column < p.columns; column += kWidest * kLanes) {
-    const int64_t vectors = (p.columns - column + kLanes - 1) / kLanes;
-    Blocks<rows>::kTable[HWY_MIN(vectors, int64_t{kWidest}) - 1](p, whole_vectors, row, column);
+  int64_t vectors = 0;
+  for (int64_t column = 0; column < p.columns; column += vectors * kLanes) {
+    const int64_t left = (p.columns - column + kLanes - 1) / kLanes;
+    // A single vector's products would wait for each other.
+    vectors = left == kWidest + 1 ? (left + 1) / 2 : HWY_MIN(left, int64_t{kWidest});
+    Blocks<rows>::kTable[vectors - 1](p, whole_vectors, row, column);
   }
 }
 

@@ -1,6 +1,5 @@
 #include "engine/cuda/blas.h"
 
-#include <cublas_v2.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,8 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "engine/cuda/blas_status.h"
 #include "engine/cuda/runtime.h"
-#include "engine/error.h"
 
 namespace engine::cuda {
 namespace {
@@ -22,13 +21,6 @@ constexpr int64_t kMaxBatch = 65535;
 std::string to_string(const Gemm& g) {
   return fmt::format("matrix product [{} x {}] [{} x {}], batch {}, {} to {}{}", g.m, g.k, g.k, g.n,
                      g.batch, to_string(g.dtype), to_string(g.c_dtype), g.tf32 ? ", tf32" : "");
-}
-
-void check(cublasStatus_t status, const std::string& what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  const auto kind =
-      status == CUBLAS_STATUS_ALLOC_FAILED ? ErrorKind::kOutOfMemory : ErrorKind::kDevice;
-  throw Error(kind, fmt::format("cuBLAS: {}: {}", what, cublasGetStatusString(status)));
 }
 
 // One handle per device. A handle serves one thread at a time, for the microseconds that enqueueing
@@ -56,10 +48,6 @@ Blas& blas_of(Device device) {
     found = std::move(blas);
   }
   return *found;
-}
-
-cudaDataType_t data_type(DType dtype) {
-  return dtype == DType::kF16 ? CUDA_R_16F : (dtype == DType::kBF16 ? CUDA_R_16BF : CUDA_R_32F);
 }
 
 const void* advance(const void* pointer, int64_t elements, DType dtype) {

@@ -21,6 +21,7 @@ std::vector<Conv1dKernel> make_table() {
     table.push_back(cuda::conv1d_implicit_gemm_sm80());
     table.push_back(cuda::conv1d_direct());
     table.push_back(cuda::conv1d_im2col_cublas());
+    table.push_back(cuda::conv1d_pointwise_cublas());
     table.push_back(cuda::conv1d_fft());
     table.push_back(cuda::conv1d_split_reduction());
     table.push_back(cuda::conv1d_depthwise_tiles());

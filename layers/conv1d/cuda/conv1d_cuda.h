@@ -12,6 +12,11 @@ Conv1dKernel conv1d_direct();
 /// Requires that 64 columns of the unfolded matrix fit its workspace.
 Conv1dKernel conv1d_im2col_cublas();
 
+/// One tap as a matrix product that adds the bias (conv1d_pointwise_cublas.cpp). Requires stride 1,
+/// no padding, one group, a bias, at most 65,535 samples, no residual, and no activation but ReLU
+/// with 16-bit storage.
+Conv1dKernel conv1d_pointwise_cublas();
+
 /// Long kernels as products of spectra (fft_convolution.cu), in fp32 arithmetic whatever the
 /// precision asked for. Requires at least 48 taps (fp32: 120 products per output), a dilation of at
 /// most 4, a stride of at most 64 (1 for a transposed problem) and spectra of at most 1 GiB: see

@@ -96,6 +96,16 @@ TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
                  5});
 }
 
+TEST_CASE("every Conv1d kernel on kernels of one tap") {
+  // Pieces of columns and a rest, rows that start anywhere, an activation behind a bias.
+  check_kernels({"Conv1d", "{out_channels: 4096, kernel_size: 1}", {{{2, 3, 1025}}}, 10});
+  check_kernels({"Conv1d", "{out_channels: 4096, kernel_size: 1}", {{{1, 16, 1032}}}, 11});
+  const LayerCase layer{"Conv1d", "{out_channels: 72, kernel_size: 1}", {{{3, 40, 200}}}, 12};
+  for (const Following& following : followings()) {
+    check_fused_kernels({layer, following, false, {}});
+  }
+}
+
 TEST_CASE("every Conv1d kernel on long reductions for few outputs") {
   check_kernels({"Conv1d", "{out_channels: 10, kernel_size: 1}", {{{1, 2049, 1}}}, 5});
   check_kernels({"Conv1d", "{out_channels: 3, kernel_size: 7, padding: 3}", {{{1, 513, 40}}}, 6});
@@ -189,6 +199,14 @@ TEST_CASE("the GPU's choice for depthwise problems") {
                cuda) == "conv1d_depthwise_tiles_cuda");
   CHECK(chosen("{out_channels: 4096, kernel_size: 4, groups: 4096, padding: 3}", {8, 4096, 4096},
                cuda, Precision::kFp16) == "conv1d_depthwise_packs_cuda");
+}
+
+TEST_CASE("the GPU's choice for kernels of one tap") {
+  if constexpr (!kWithCuda) return;
+  for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {
+    CHECK(chosen("{out_channels: 512, kernel_size: 1}", {16, 512, 16000}, Device::Type::kCuda,
+                 precision) == "conv1d_pointwise_cublas");
+  }
 }
 
 TEST_CASE("the choice among Conv1d kernels depends on the problem alone and gives its reason") {

@@ -13,6 +13,7 @@
 #include "engine/cuda/blas.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/im2col.h"
+#include "layers/conv1d/cuda/product_rate.h"
 #include "layers/matrix_epilogue.h"
 
 namespace engine::cuda {
@@ -74,15 +75,12 @@ bool can_implement(const Conv1dProblem& p) {
   return bytes_per_column(p, cut(p)) * columns <= kPieceBytes;
 }
 
-// An H200, as measured: cuBLAS's rate for large products by precision, the bandwidth that passes
-// over x and y reach, or unfolding and its passes, and the cost of a launch. Products fill tiles of
-// 64 rows.
+// An H200, as measured: cuBLAS's rate, the bandwidth that passes over x and y reach, or unfolding
+// and its passes, and the cost of a launch. Products fill tiles of 64 rows.
 double seconds(const Conv1dProblem& p) {
   constexpr double kLaunch = 4e-6;
   const Pieces pieces = cut(p);
-  const double rate = p.precision == Precision::kFp32   ? 50e12
-                      : p.precision == Precision::kTf32 ? 340e12
-                                                        : 650e12;
+  const double rate = product_rate(p, pieces.unfold ? pieces.stride : p.in_length);
   const auto samples = static_cast<double>(p.batch);
   const auto length = static_cast<double>(p.out_length);
   const double rows = static_cast<double>(p.groups * round_up(p.group_outputs(), 64));

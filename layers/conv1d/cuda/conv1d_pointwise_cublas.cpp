@@ -4,26 +4,27 @@
 // samples.
 //
 // cuBLASLt adds a bias by itself only along the contiguous dimension of the result, which is the
-// length here. But it adds a matrix, which all samples may share, so that E, for as many columns as
-// a piece has, is written to the workspace once in each run and read from the L2 cache by the
-// tiles. E has the dtype of y: with 16 bits the bias is rounded to them, and y once more. A ReLU in
-// 16 bits is a pass over y, where rounding before it changes nothing; cuBLASLt's own loses NaN in
-// some of its kernels.
+// length here. But it adds a matrix, which all samples may share: E, of as many columns as a piece
+// has, is written to the workspace once in each run, and read from the L2 cache. E has the dtype of
+// y, so that with 16 bits the bias is rounded to them, and the sum once more. ReLU with 16 bits is
+// a pass over y, since rounding before it changes nothing; cuBLASLt's own loses NaN where rows are
+// not aligned.
 //
-// Bytes: the compulsory ones (with a ReLU a pass over y), and y's once more from the L2 cache.
-// Requires: one tap, stride 1, no padding, one group, a bias, at most 65,535 samples, no
-// activation (16 bits: or ReLU) and no residual.
+// Bytes: the compulsory ones, y's once more from the L2 cache, and a pass over y for ReLU.
+// Requires: one tap, stride 1, no padding, one group, a bias, at most 65,535 samples, no residual,
+// and no activation but ReLU with 16 bits.
 #include <algorithm>
 
 #include "engine/cuda/gemm_sum.h"
 #include "layers/activation/activation_launch.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
+#include "layers/conv1d/cuda/product_rate.h"
 #include "layers/elementwise/elementwise_launch.h"
 
 namespace engine::cuda {
 namespace {
 
-constexpr int64_t kAddendBytes = int64_t{4} << 20;  // of E: well within the L2 cache
+constexpr int64_t kAddendBytes = int64_t{8} << 20;  // of E: well within the L2 cache
 constexpr int64_t kColumnUnit = 64;                 // of a piece: a narrow tile's columns
 
 int64_t element_bytes(const Conv1dProblem& p) { return static_cast<int64_t>(size_of(p.dtype)); }
@@ -33,13 +34,18 @@ int64_t most_columns(const Conv1dProblem& p) {
   return kAddendBytes / (p.out_channels * element_bytes(p)) / kColumnUnit * kColumnUnit;
 }
 
-// Columns of every piece but the last.
-int64_t piece_columns(const Conv1dProblem& p) { return std::min(p.out_length, most_columns(p)); }
+int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// Columns of every piece but the last, which has as many or a few less.
+int64_t piece_columns(const Conv1dProblem& p) {
+  const int64_t pieces = (p.out_length - 1) / most_columns(p) + 1;
+  return std::min(p.out_length, round_up((p.out_length - 1) / pieces + 1, kColumnUnit));
+}
 
 // Rows of E start at multiples of a column unit, which any algorithm may read.
-int64_t addend_stride(const Conv1dProblem& p) {
-  return (piece_columns(p) + kColumnUnit - 1) / kColumnUnit * kColumnUnit;
-}
+int64_t addend_stride(const Conv1dProblem& p) { return round_up(piece_columns(p), kColumnUnit); }
 
 int64_t addend_bytes(const Conv1dProblem& p) {
   return p.out_channels * addend_stride(p) * element_bytes(p);
@@ -55,28 +61,23 @@ bool can_implement(const Conv1dProblem& p) {
   return p.batch <= kMaxGemmSumBatch && most_columns(p) > 0;
 }
 
-// An H200, as measured: the rate of cuBLASLt's products, a third of it or less where rows do not
-// start at multiples of 16 bytes, passes over x and y at the bandwidth of memory, E at that of the
-// cache, and launches.
+// An H200, as measured: the products in tiles of 64 rows, at least one tile on one multiprocessor,
+// or x and y through memory; then what reading E adds, a ReLU's pass, and launches.
 double seconds(const Conv1dProblem& p) {
-  constexpr double kLaunch = 4e-6;
-  const bool aligned = p.in_length * element_bytes(p) % 16 == 0;
-  const double rate = p.precision == Precision::kFp32   ? 49e12
-                      : !aligned                        ? 120e12
-                      : p.precision == Precision::kTf32 ? 320e12
-                                                        : 600e12;
-  const double columns = static_cast<double>(p.batch) * static_cast<double>(p.out_length);
-  const auto pad = [](int64_t count, int64_t unit) {
-    return static_cast<double>((count + unit - 1) / unit * unit);
-  };
-  const double product = 2.0 * columns * pad(p.out_channels, 128) * pad(p.in_channels, 64) / rate;
-  const double element = static_cast<double>(element_bytes(p));
-  const double inputs = columns * static_cast<double>(p.in_channels) * element;
-  const double outputs = columns * static_cast<double>(p.out_channels) * element;
-  const double pieces = static_cast<double>((p.out_length - 1) / piece_columns(p) + 1);
-  const double relu = has_relu(p) ? kLaunch + 2.0 * outputs / 4.2e12 : 0.0;
-  return (1.0 + pieces) * kLaunch + std::max(product, (inputs + outputs) / 3.6e12) +
-         outputs / 5e12 + relu;
+  constexpr double kLaunch = 3e-6;
+  constexpr double kBytesPerSecond = 3.6e12;
+  constexpr double kTile = 64.0 * 128.0;
+  constexpr double kMultiprocessors = 132.0;
+  const double columns = static_cast<double>(p.batch * p.out_length);
+  const double rows = static_cast<double>(round_up(p.out_channels, 64));
+  const double products = std::max(columns * rows, kTile * kMultiprocessors) *
+                          static_cast<double>(2 * p.in_channels) / product_rate(p, p.in_length);
+  const double inputs = columns * static_cast<double>(p.in_channels * element_bytes(p));
+  const double outputs = columns * static_cast<double>(p.out_channels * element_bytes(p));
+  const auto pieces = static_cast<double>((p.out_length - 1) / piece_columns(p) + 1);
+  const double relu = has_relu(p) ? kLaunch + 2.0 * outputs / kBytesPerSecond : 0.0;
+  return (1.0 + pieces) * kLaunch + std::max(products, (inputs + outputs) / kBytesPerSecond) +
+         outputs / kBytesPerSecond + relu;
 }
 
 // The product of one piece of this many columns; E is shared by all samples.

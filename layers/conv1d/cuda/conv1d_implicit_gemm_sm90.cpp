@@ -31,7 +31,7 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& k
   constexpr double kLaunch = 4e-6;
   constexpr double kFirstTile = 12e-6;          // from a cold instruction cache
   constexpr double kStoreBytesPerCycle = 20.0;  // of 8 warps
-  constexpr double kHindrance = 1.3;
+  constexpr double kHindrance = 1.1;
   // Reached at best: small tiles have more stores under way.
   const bool narrow = kernel.tile.columns == 128 && kernel.tile.rows <= 128;
   const double bytes_per_second =

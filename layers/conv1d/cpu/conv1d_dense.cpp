@@ -39,8 +39,13 @@ double column_blocks(double rows, int64_t columns, int64_t widest, double steps)
     return steps * step_cycles(rows * v, 1.35 * v + rows + 1.0, 1.0) + 25.0 + 3.0 * rows * v;
   };
   const int64_t vectors = ceil_divide(columns, kCostLanes);
-  const double whole = static_cast<double>(vectors / widest) * block(widest);
-  return vectors % widest == 0 ? whole : whole + block(vectors % widest);
+  const auto whole = [&](int64_t blocks) { return static_cast<double>(blocks) * block(widest); };
+  const int64_t blocks = vectors / widest;
+  const int64_t left = vectors % widest;
+  if (left == 0) return whole(blocks);
+  if (left > 1 || blocks == 0) return whole(blocks) + block(left);
+  const int64_t half = (widest + 1) / 2;  // a single vector is not left to the end
+  return whole(blocks - 1) + block(half) + block(widest + 1 - half);
 }
 
 // The same with vectors of output channels: blocks of two of them times up to six columns.

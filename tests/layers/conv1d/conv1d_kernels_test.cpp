@@ -97,9 +97,10 @@ TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
 }
 
 TEST_CASE("every Conv1d kernel on kernels of one tap") {
-  // Pieces of columns and a rest, rows that start anywhere, an activation behind a bias.
-  check_kernels({"Conv1d", "{out_channels: 4096, kernel_size: 1}", {{{2, 3, 1025}}}, 10});
-  check_kernels({"Conv1d", "{out_channels: 4096, kernel_size: 1}", {{{1, 16, 1032}}}, 11});
+  // More outputs than the GPU adds biases to at once.
+  const LayerCase large{"Conv1d", "{out_channels: 4096, kernel_size: 1}", {{{1, 8, 1032}}}, 10};
+  check_fused_kernels({large, {}, false, {}});
+  check_kernels({"Conv1d", "{out_channels: 150, kernel_size: 1}", {{{2, 48, 333}}}, 11});
   const LayerCase layer{"Conv1d", "{out_channels: 72, kernel_size: 1}", {{{3, 40, 200}}}, 12};
   for (const Following& following : followings()) {
     check_fused_kernels({layer, following, false, {}});

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "engine/ceil_divide.h"
 #include "engine/cpu/share_work.h"
+#include "engine/round_up.h"
 #include "layers/activation/activation_math.h"
 #include "layers/linear/linear_panel.h"
 

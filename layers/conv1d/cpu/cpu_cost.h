@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "engine/ceil_divide.h"
+#include "engine/round_up.h"
 #include "layers/conv1d/tap_problem.h"
 
 namespace engine::cpu {

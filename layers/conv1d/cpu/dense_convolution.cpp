@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "engine/ceil_divide.h"
 #include "engine/cpu/share_work.h"
+#include "engine/round_up.h"
 
 namespace engine::cpu {
 namespace {

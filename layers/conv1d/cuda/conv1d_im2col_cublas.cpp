@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "engine/cuda/blas.h"
+#include "engine/round_up.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/im2col.h"
 #include "layers/conv1d/cuda/product_rate.h"
@@ -22,10 +23,6 @@ namespace {
 constexpr int64_t kPieceBytes = int64_t{32} << 20;  // columns and unfinished results
 constexpr int64_t kLeastColumns = 64;               // below that products are too narrow
 constexpr int64_t kAlignment = 8;                   // columns: 16 bytes of a 16-bit type
-
-int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // How a problem is cut into pieces, and what a piece keeps in the workspace.
 struct Pieces {

@@ -19,6 +19,7 @@
 #include <algorithm>
 
 #include "engine/cuda/gemm_sum.h"
+#include "engine/round_up.h"
 #include "layers/activation/activation_launch.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/product_rate.h"
@@ -35,10 +36,6 @@ int64_t element_bytes(const Conv1dProblem& p) { return static_cast<int64_t>(size
 // Columns that E has at most.
 int64_t most_columns(const Conv1dProblem& p) {
   return kAddendBytes / (p.out_channels * element_bytes(p)) / kColumnUnit * kColumnUnit;
-}
-
-int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
 }
 
 // Columns of every piece but the last, which has as many or a few less.

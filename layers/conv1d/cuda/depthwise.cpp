@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/round_up.h"
+
 namespace engine::cuda {
 namespace {
-
-int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // Enough to keep a large GPU's multiprocessors busy to the end.
 constexpr int64_t kManyBlocks = 132 * 8;

@@ -4,14 +4,12 @@
 #include <cmath>
 #include <set>
 
-#include "engine/ceil_divide.h"
 #include "engine/cuda/blas.h"
+#include "engine/round_up.h"
 #include "layers/conv1d/conv1d_taps.h"
 
 namespace engine::cuda {
 namespace {
-
-int64_t round_up(int64_t a, int64_t multiple) { return ceil_divide(a, multiple) * multiple; }
 
 // Eight threads that store 16 bytes each work at full speed when their units differ modulo 8.
 int conflict_free_pitch(int rows, int residues) {

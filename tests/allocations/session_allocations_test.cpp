@@ -31,7 +31,8 @@ sizes: {batch: 2, length: 6000}
 layers:
   - {name: conv, type: Conv1d, inputs: [x], out_channels: 32, kernel_size: 3, padding: 1}
   - {name: relu, type: ReLU}
-  - {name: depthwise, type: Conv1d, out_channels: 32, kernel_size: 5, padding: 2, groups: 32}
+  - {name: long, type: Conv1d, inputs: [x], out_channels: 16, kernel_size: 125, padding: 62, groups: 16}
+  - {name: depthwise, type: Conv1d, inputs: [relu], out_channels: 32, kernel_size: 5, padding: 2, groups: 32}
   - {name: residual, type: Add, inputs: [depthwise, relu]}
   - {name: strided, type: Conv1d, out_channels: 48, kernel_size: 4, stride: 2, padding_mode: reflect, padding: 1}
   - {name: leaky, type: LeakyReLU}
@@ -71,7 +72,7 @@ layers:
   - {name: average, type: AdaptiveAvgPool1d, inputs: [relu], output_size: 7}
   - {name: embedded, type: Embedding, inputs: [words], num_embeddings: 5, embedding_dim: 24}
   - {name: reshaped, type: Reshape, shape: [0, 24, -1]}
-outputs: {turned: turned, narrow: narrow, loudest: loudest, average: average, reshaped: reshaped}
+outputs: {long: long, turned: turned, narrow: narrow, loudest: loudest, average: average, reshaped: reshaped}
 )";
 
 EngineOptions with_threads(int threads) {

@@ -18,14 +18,15 @@ using nlohmann::json;
 
 namespace {
 
-// Strided, dilated, padded, grouped, depthwise and transposed, each small.
+// Strided, dilated, padded, grouped, depthwise, transposed and long, each small.
 constexpr const char* kSuite =
     "name,batch,in_channels,out_channels,kernel_size,stride,padding,dilation,groups,length,"
     "transposed\n"
     "plain,2,8,12,3,1,1,1,1,100,0\n"
     "strided,1,6,10,5,3,4,2,2,101,0\n"
     "depthwise,3,16,16,7,1,3,1,16,65,0\n"
-    "transposed,2,8,12,5,3,2,2,4,40,1\n";
+    "transposed,2,8,12,5,3,2,2,4,40,1\n"
+    "long,1,1,2,150,1,0,1,1,400,0\n";
 
 json run_suite(const std::string& arguments) {
   const TemporaryFolder folder;
@@ -41,7 +42,7 @@ json run_suite(const std::string& arguments) {
 
 TEST_CASE("bench --conv1d: every case once, by the kernel that the table chooses, and right") {
   const json report = run_suite("--device cpu");
-  REQUIRE(report["measurements"].size() == 4);
+  REQUIRE(report["measurements"].size() == 5);
   CHECK(report["copy_bytes_per_second"] > 0.0);
   CHECK(report["matrix_flops_per_second"]["fp32"] > 0.0);
   for (const json& measured : report["measurements"]) {
@@ -61,7 +62,7 @@ TEST_CASE("bench --conv1d: every case once, by the kernel that the table chooses
 }
 
 TEST_CASE("bench --conv1d --all-kernels: every row that can compute a case, one of them chosen") {
-  const json report = run_suite("--device cpu --all-kernels --shape plain,transposed");
+  const json report = run_suite("--device cpu --all-kernels --shape plain,transposed,long");
   std::set<std::string> kernels;
   int chosen = 0;
   for (const json& measured : report["measurements"]) {
@@ -71,7 +72,7 @@ TEST_CASE("bench --conv1d --all-kernels: every row that can compute a case, one 
   }
   const auto names = conv1d_kernel_names(Device::Type::kCpu);
   CHECK(kernels == std::set<std::string>(names.begin(), names.end()));
-  CHECK(chosen == 2);
+  CHECK(chosen == 3);
 }
 
 TEST_CASE("bench --conv1d --kernel: the kernel asked for, where it can") {

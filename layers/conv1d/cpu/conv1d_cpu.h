@@ -12,6 +12,8 @@ Conv1dKernel conv1d_dense();
 Conv1dKernel conv1d_dense_channels();
 /// Short reductions: one output channel at once, over the input in place (RowConvolution).
 Conv1dKernel conv1d_rows();
+/// Long kernels with stride 1, by Fourier transforms (FftConvolution).
+Conv1dKernel conv1d_fft();
 /// Every problem that is not transposed, by the formula: the plain baseline.
 Conv1dKernel conv1d_direct();
 

@@ -18,15 +18,6 @@ constexpr int64_t kManyProducts = 512;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
 
-// Input positions that output 0 of a phase reads through taps [first, first + count).
-std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t count) {
-  std::vector<int64_t> positions;
-  for (int64_t i = first; i < first + count; ++i) {
-    positions.push_back(taps.offset + i * taps.shift);
-  }
-  return positions;
-}
-
 }  // namespace
 
 // One part of the work: a tile of outputs, and some of the output channels of a group.

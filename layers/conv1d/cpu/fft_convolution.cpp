@@ -9,6 +9,7 @@
 #include "engine/round_up.h"
 #include "layers/conv1d/cpu/cpu_cost.h"
 #include "layers/conv1d/cpu/panel_output.h"
+#include "layers/conv1d/cpu/tap_tile.h"
 
 namespace engine::cpu {
 namespace {
@@ -182,11 +183,8 @@ void FftConvolution::fill(const float* channel, int64_t first_output, float* sig
   const int64_t length = problem_.in_length, first = first_output + start(taps);
   const int64_t outputs = std::min(segment_outputs_, problem_.out_length - first_output);
   const int64_t count = outputs + span(taps) - 1;
-  const auto pad = [&](float* target, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t source = padded_source(first + i, length, problem_.padding_mode);
-      target[i] = source < 0 ? 0.0f : channel[source];
-    }
+  const auto pad_part = [&](float* target, int64_t begin, int64_t end) {
+    pad(channel, length, problem_.padding_mode, first + begin, 1, end - begin, target + begin);
   };
   for (int64_t half = 0; half < 2; ++half) {
     const int64_t begin = half * transform_.numbers(), all = begin + transform_.numbers();
@@ -194,9 +192,9 @@ void FftConvolution::fill(const float* channel, int64_t first_output, float* sig
     const int64_t end = std::clamp(count, begin, all);
     const int64_t low = std::clamp(-first, begin, end);
     const int64_t high = std::clamp(length - first, low, end);
-    pad(target, begin, low);
+    pad_part(target, begin, low);
     std::copy(channel + first + low, channel + first + high, target + low);
-    pad(target, high, end);
+    pad_part(target, high, end);
     std::fill(target + end, target + all, 0.0f);
   }
 }

@@ -24,14 +24,7 @@ constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its pro
 
 // To whole vectors.
 int64_t round_up(int64_t columns) {
-  return columns <= 0 ? 0 : ceil_divide(columns, kVectorFloats) * kVectorFloats;
-}
-
-// Input positions that output 0 of a phase reads.
-std::vector<int64_t> positions_of(const PhaseTaps& taps) {
-  std::vector<int64_t> positions;
-  for (int64_t i = 0; i < taps.count; ++i) positions.push_back(taps.offset + i * taps.shift);
-  return positions;
+  return columns <= 0 ? 0 : engine::round_up(columns, kVectorFloats);
 }
 
 // The tile with the most columns that holds all input channels; without columns where there is
@@ -39,7 +32,8 @@ std::vector<int64_t> positions_of(const PhaseTaps& taps) {
 TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
   const int64_t outputs = round_up(problem.taps.outputs(0, problem.out_length));
   for (int64_t columns = kPieceFloats; columns >= kVectorFloats; columns /= 2) {
-    TapTile tile(positions_of(taps), problem.taps.in_stride(), std::min(columns, outputs));
+    TapTile tile(positions_of(taps, 0, taps.count), problem.taps.in_stride(),
+                 std::min(columns, outputs));
     const int64_t most = columns > 2 * kFewColumns ? kPieceFloats : kTileFloats;
     if (tile.row_size() * problem.group_inputs <= most) return tile;
   }
@@ -113,7 +107,7 @@ void RowConvolution::add_phase(int64_t index) {
               {},
               {},
               {}};
-  const std::vector<int64_t> positions = positions_of(taps);
+  const std::vector<int64_t> positions = positions_of(taps, 0, taps.count);
   for (int64_t c = 0; c < problem_.group_inputs; ++c) {
     for (size_t t = 0; t < positions.size(); ++t) {
       phase.tile_offsets.push_back(c * phase.tile.row_size() + phase.tile.positions()[t]);

@@ -24,19 +24,6 @@ int64_t odd_cache_lines(int64_t floats) {
 constexpr int64_t kShortRow = 64;
 constexpr int64_t kManyChannels = 4;
 
-// target[i] = the padding at position + i * stride, for i < count.
-void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
-         int64_t count, float* target) {
-  if (mode == PaddingMode::kZeros) {
-    std::fill_n(target, count, 0.0f);
-    return;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t source = padded_source(position + i * stride, length, mode);
-    target[i] = source < 0 ? 0.0f : channel[source];
-  }
-}
-
 // target[i] = source[i * kStride]. The compiler makes shuffles of whole vectors of it.
 template <int kStride>
 void copy_strided(const float* source, int64_t count, float* target) {
@@ -58,6 +45,26 @@ void copy(const float* source, int64_t stride, int64_t count, float* target) {
 }
 
 }  // namespace
+
+std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t count) {
+  std::vector<int64_t> positions;
+  for (int64_t i = first; i < first + count; ++i) {
+    positions.push_back(taps.offset + i * taps.shift);
+  }
+  return positions;
+}
+
+void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
+         int64_t count, float* target) {
+  if (mode == PaddingMode::kZeros) {
+    std::fill_n(target, count, 0.0f);
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t source = padded_source(position + i * stride, length, mode);
+    target[i] = source < 0 ? 0.0f : channel[source];
+  }
+}
 
 TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t columns, Rows rows)
     : stride_(stride), columns_(columns), positions_(offsets.size()) {

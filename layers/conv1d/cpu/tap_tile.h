@@ -12,8 +12,17 @@
 #include <vector>
 
 #include "layers/conv1d/padding_mode.h"
+#include "layers/conv1d/tap_problem.h"
 
 namespace engine::cpu {
+
+/// The input positions that output 0 of a phase reads through taps [first, first + count).
+std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t count);
+
+/// target[i] = what a channel of `length` inputs has at position + i * stride, for i < count; all
+/// of these lie beyond its ends.
+void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
+         int64_t count, float* target);
 
 /// How one channel of input is laid out for `columns` outputs and a list of taps.
 class TapTile {

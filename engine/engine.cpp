@@ -104,11 +104,15 @@ EngineState::EngineState(const ModelSpec& spec, const EngineOptions& chosen)
   check_labels(spec, graph);
   load_weights(graph, spec);
   if (!options.fuse) return;
-  // Activations once more, for those behind a residual.
-  for (const auto pass : {fold_affine_layers, fuse_activations, fuse_residuals, fuse_activations}) {
+  const auto run = [&](const auto& pass) {
     const std::vector<std::string> fused = pass(graph);
     fused_layers.insert(fused_layers.end(), fused.begin(), fused.end());
-  }
+  };
+  run(fold_affine_layers);
+  run(fuse_activations);
+  run(fuse_residuals);
+  run(fuse_activations);  // those behind a residual
+  if (!options.device.is_cuda()) run(fuse_elementwise);
 }
 
 std::vector<Shape> EngineState::typical_shapes() const {

@@ -27,7 +27,8 @@ struct EngineOptions {
   Device device = Device::automatic();
   Precision precision = Precision::kFp32;  ///< the CPU computes in fp32 only
   int threads = 0;                         ///< CPU threads; 0 takes the hardware's count
-  bool fuse = true;           ///< fold batch norms, fuse activations and sums into the layer before
+  /// Fold batch norms, fuse activations and sums into the layer before, join elementwise layers.
+  bool fuse = true;
   bool check_finite = false;  ///< fail a run whose output holds a NaN or an infinity
   /// For experiments: the kernel that layers with a table of them (Conv1d) take where it can
   /// compute them; empty leaves the choice to the layer.

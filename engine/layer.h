@@ -88,6 +88,10 @@ struct Step {
   /// Computes on the CPU, or enqueues work on the stream; allocates nothing and does not wait.
   /// May be called from many threads at once, each with its own context.
   std::function<void(const StepContext&)> enqueue;
+  /// Of elementwise layers on the CPU: computes elements [begin, end) of the output alone, as
+  /// enqueue does for all of them. Without a workspace.
+  std::function<void(const StepContext&, int64_t begin, int64_t end)> range;
+  double seconds = 0.0;  ///< that one thread takes for the whole output, where `range` is set
 };
 
 /// What prepare() knows: concrete shapes in storage dtypes, the device, the arithmetic.
@@ -144,6 +148,10 @@ class Layer {
   virtual std::optional<Activation> as_activation() const { return std::nullopt; }
   /// This layer followed by `activation` as one layer, or null where it cannot.
   virtual std::unique_ptr<Layer> with_activation(const Activation& activation) const;
+
+  /// True where an output element depends on no other element than its own of inputs that have the
+  /// output's shape. On the CPU such a layer's Step has `range` (engine/cpu/elementwise_step.h).
+  virtual bool is_elementwise() const { return false; }
 
   /// True where the output is the sum of the inputs, which broadcast to its shape.
   virtual bool is_sum() const { return false; }

@@ -3,28 +3,33 @@
 
 #include <algorithm>
 
-#include "engine/cpu/thread_pool.h"
+#include "engine/cpu/elementwise_step.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
 #include "engine/layer.h"
+#include "layers/activation/activation_cpu.h"
 #include "layers/prelu_launch.h"
 
 namespace engine {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements a thread should have before it is worth waking
+// In runs so short the choice of the vector code costs more than it saves.
+constexpr int64_t kShortRun = 8;
 
-void prelu_cpu(const PReLUProblem& p, const float* slopes, const float* x, float* y,
-               ThreadPool& threads) {
-  threads.parallel_for(p.count, kGrain, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t run = begin / p.run;
-      const int64_t run_end = std::min(end, (run + 1) * p.run);
-      const float slope = slopes[run % p.channels];
-      for (int64_t i = begin; i < run_end; ++i) y[i] = x[i] > 0.0f ? x[i] : slope * x[i];
-      begin = run_end;
+// y[begin, end).
+void prelu_cpu(const PReLUProblem& p, const float* slopes, const float* x, float* y, int64_t begin,
+               int64_t end) {
+  while (begin < end) {
+    const int64_t run = begin / p.run;
+    const int64_t run_end = std::min(end, (run + 1) * p.run);
+    const float slope = slopes[run % p.channels];
+    if (p.run < kShortRun) {
+      for (int64_t i = begin; i < run_end; ++i) y[i] = x[i] < 0.0f ? slope * x[i] : x[i];
+    } else {
+      cpu::activate({Activation::Kind::kLeakyReLU, slope}, x + begin, y + begin, run_end - begin);
     }
-  });
+    begin = run_end;
+  }
 }
 
 class PReLU : public Layer {
@@ -63,10 +68,14 @@ class PReLU : public Layer {
                 }
               }};
     }
-    return {"prelu_cpu", "", 0, [=](const StepContext& c) {
-              prelu_cpu(p, weight.data<float>(), c.input<float>(), c.output<float>(), *c.threads);
-            }};
+    return cpu::elementwise_step(
+        "prelu_cpu", count, static_cast<double>(count) * cpu::kElementSeconds,
+        [=](const StepContext& c, int64_t begin, int64_t end) {
+          prelu_cpu(p, weight.data<float>(), c.input<float>(), c.output<float>(), begin, end);
+        });
   }
+
+  bool is_elementwise() const override { return true; }
 
   int64_t flops(const std::vector<TensorSpec>& inputs,
                 const std::vector<TensorSpec>&) const override {

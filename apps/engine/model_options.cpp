@@ -71,7 +71,7 @@ void add_device_option(CLI::App& command, std::string& device) {
 
 void add_no_fuse_option(CLI::App& command, bool& no_fuse) {
   command.add_flag("--no-fuse", no_fuse,
-                   "Run every layer by itself: no batch norm folded, no activation or sum fused");
+                   "Run every layer by itself: no batch norm folded, nothing fused");
 }
 
 void add_kernel_option(CLI::App& command, std::string& kernel) {

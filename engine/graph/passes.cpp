@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/error.h"
+#include "engine/graph/elementwise_chain.h"
 
 namespace engine {
 namespace {
@@ -139,6 +140,20 @@ bool add_within(Node& before, int other, Node& sum) {
   return true;
 }
 
+// Whether the node may be part of an elementwise chain.
+bool is_link(const Graph& graph, const Node& node) {
+  return node.layer->is_elementwise() && node.outputs.size() == 1 &&
+         graph.values[static_cast<size_t>(node.outputs[0])].typical.dtype == DType::kF32;
+}
+
+// The nodes as one in the last one's place.
+Node join(std::vector<Node> nodes) {
+  Node whole = nodes.back();
+  whole.inputs = ElementwiseChain::inputs_of(nodes);
+  whole.layer = std::make_shared<ElementwiseChain>(std::move(nodes));
+  return whole;
+}
+
 }  // namespace
 
 std::vector<std::string> remove_dead_layers(Graph& graph) {
@@ -202,6 +217,44 @@ std::vector<std::string> fuse_residuals(Graph& graph) {
       }
     }
     for (const int value : sum.outputs) producer[static_cast<size_t>(value)] = static_cast<int>(i);
+  }
+  std::erase_if(graph.nodes, [](const Node& node) { return node.layer == nullptr; });
+  return fused;
+}
+
+std::vector<std::string> fuse_elementwise(Graph& graph) {
+  const std::vector<int> readers = count_readers(graph);
+  const ShapeProbes shapes(graph);
+  std::vector<int> producer(graph.values.size(), -1);         // index into nodes
+  std::vector<std::vector<Node>> chains(graph.nodes.size());  // that end in each elementwise node
+  std::vector<std::string> fused;
+  const auto is_private = [&](int value, const Node& node) {
+    return std::count(node.inputs.begin(), node.inputs.end(), value) ==
+           readers[static_cast<size_t>(value)];
+  };
+  const auto take_in = [&](Node& before, std::vector<Node>& earlier, std::vector<Node>& chain) {
+    std::vector<Node> joined = earlier;
+    joined.insert(joined.end(), chain.begin(), chain.end());
+    if (earlier.empty() || !ElementwiseChain::can_join(joined)) return;
+    fused.push_back(fmt::format("{} into {}", before.name, chain.back().name));
+    chain = std::move(joined);
+    earlier.clear();
+    before.layer = nullptr;
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    for (const int value : node.outputs) producer[static_cast<size_t>(value)] = static_cast<int>(i);
+    if (!is_link(graph, node)) continue;
+    chains[i] = {node};
+    for (const int value : std::set<int>(node.inputs.begin(), node.inputs.end())) {
+      const int before = producer[static_cast<size_t>(value)];
+      if (before < 0 || !is_private(value, node) || !shapes.equal(value, node.outputs[0])) continue;
+      const auto at = static_cast<size_t>(before);
+      take_in(graph.nodes[at], chains[at], chains[i]);
+    }
+  }
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (chains[i].size() > 1) graph.nodes[i] = join(std::move(chains[i]));
   }
   std::erase_if(graph.nodes, [](const Node& node) { return node.layer == nullptr; });
   return fused;

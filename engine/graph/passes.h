@@ -24,4 +24,9 @@ std::vector<std::string> fuse_activations(Graph& graph);
 /// inputs are ready. Returns "add into conv" texts.
 std::vector<std::string> fuse_residuals(Graph& graph);
 
+/// Joins elementwise layers whose results only the next one reads, all of one shape, so that they
+/// run in one pass over tiles that stay in the cache (elementwise_chain.h), in place of the last
+/// one. For the CPU. Returns "relu into add" texts.
+std::vector<std::string> fuse_elementwise(Graph& graph);
+
 }  // namespace engine

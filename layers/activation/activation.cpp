@@ -2,25 +2,14 @@
 // engine::Activation.
 #include "engine/activation.h"
 
-#include "engine/cpu/thread_pool.h"
+#include "engine/cpu/elementwise_step.h"
 #include "engine/cuda/runtime.h"
 #include "engine/layer.h"
+#include "layers/activation/activation_cpu.h"
 #include "layers/activation/activation_launch.h"
-#include "layers/activation/activation_math.h"
 
 namespace engine {
 namespace {
-
-constexpr int64_t kGrain = 16384;  // elements a thread should have before it is worth waking
-
-void activation_cpu(const Activation& activation, const float* input, float* output, int64_t count,
-                    ThreadPool& threads) {
-  with_activation_math(activation.kind, [&](auto math) {
-    threads.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) output[i] = math.apply(input[i], activation);
-    });
-  });
-}
 
 class ActivationLayer : public Layer {
  public:
@@ -43,10 +32,15 @@ class ActivationLayer : public Layer {
                 }
               }};
     }
-    return {"activation_cpu", "", 0, [=](const StepContext& c) {
-              activation_cpu(activation, c.input<float>(), c.output<float>(), count, *c.threads);
-            }};
+    return cpu::elementwise_step("activation_cpu", count,
+                                 static_cast<double>(count) * cpu::activation_seconds(activation),
+                                 [=](const StepContext& c, int64_t begin, int64_t end) {
+                                   cpu::activate(activation, c.input<float>() + begin,
+                                                 c.output<float>() + begin, end - begin);
+                                 });
   }
+
+  bool is_elementwise() const override { return true; }
 
   std::optional<Activation> as_activation() const override { return activation_; }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/cpu/elementwise_step.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
 #include "engine/layer.h"
@@ -25,13 +26,16 @@ Step make_step(const PrepareContext& context, ElementwiseOp op, const StridedSpa
               }
             }};
   }
-  return {"elementwise_cpu", "", 0, [=](const StepContext& c) {
-            const Pointers pointers = inputs(c);
-            std::array<const float*, StridedSpace::kMaxArrays> floats;
-            std::transform(pointers.begin(), pointers.end(), floats.begin(),
-                           [](const void* p) { return static_cast<const float*>(p); });
-            elementwise_cpu(op, space, floats.data(), c.output<float>(), *c.threads);
-          }};
+  const int64_t count = space.elements();
+  return cpu::elementwise_step(
+      "elementwise_cpu", count, static_cast<double>(count) * cpu::kElementSeconds,
+      [=](const StepContext& c, int64_t begin, int64_t end) {
+        const Pointers pointers = inputs(c);
+        std::array<const float*, StridedSpace::kMaxArrays> floats;
+        std::transform(pointers.begin(), pointers.end(), floats.begin(),
+                       [](const void* p) { return static_cast<const float*>(p); });
+        elementwise_cpu(op, space, floats.data(), c.output<float>(), begin, end);
+      });
 }
 
 // The shape that both broadcast to: sizes are matched from the last one, and a 1 stretches.
@@ -105,6 +109,8 @@ class BroadcastLayer : public Layer {
     return outputs[0].elements() * static_cast<int64_t>(inputs.size() - 1);
   }
 
+  bool is_elementwise() const override { return true; }
+
   bool is_sum() const override { return op_ == ElementwiseOp::kAdd; }
 
  private:
@@ -143,6 +149,8 @@ class Glu : public Layer {
                        return Pointers{c.inputs[0], c.input<char>() + half_bytes};
                      });
   }
+
+  bool is_elementwise() const override { return true; }
 
   std::optional<Reach> reach() const override {
     const bool halves_length = dim_ == -1 || dim_ == 2;  // of NCL

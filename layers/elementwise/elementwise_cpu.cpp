@@ -1,12 +1,9 @@
 #include <Eigen/Core>
 
-#include "engine/cpu/thread_pool.h"
 #include "layers/elementwise/elementwise_launch.h"
 
 namespace engine {
 namespace {
-
-constexpr int64_t kGrain = 16384;  // elements a thread should have before it is worth waking
 
 using Eigen::ArrayXf;
 using Input = Eigen::Map<const ArrayXf>;
@@ -52,32 +49,30 @@ void apply_run(const float* a, int64_t a_step, const float* b, int64_t b_step, f
 }
 
 template <typename Op>
-void apply_all(const StridedSpace& space, const float* const* inputs, float* output,
-               ThreadPool& threads) {
-  threads.parallel_for(space.elements(), kGrain, [&](int64_t begin, int64_t end) {
-    float* to = output + begin;
-    for_each_run(space, begin, end, [&](const int64_t* offsets, int64_t count) {
-      apply_run<Op>(inputs[0] + offsets[0], space.inner_stride(0), inputs[1] + offsets[1],
-                    space.inner_stride(1), to, count);
-      for (int k = 2; k < space.arrays; ++k) {
-        apply_run<Op>(to, 1, inputs[k] + offsets[k], space.inner_stride(k), to, count);
-      }
-      to += count;
-    });
+void apply_all(const StridedSpace& space, const float* const* inputs, float* output, int64_t begin,
+               int64_t end) {
+  float* to = output + begin;
+  for_each_run(space, begin, end, [&](const int64_t* offsets, int64_t count) {
+    apply_run<Op>(inputs[0] + offsets[0], space.inner_stride(0), inputs[1] + offsets[1],
+                  space.inner_stride(1), to, count);
+    for (int k = 2; k < space.arrays; ++k) {
+      apply_run<Op>(to, 1, inputs[k] + offsets[k], space.inner_stride(k), to, count);
+    }
+    to += count;
   });
 }
 
 }  // namespace
 
 void elementwise_cpu(ElementwiseOp op, const StridedSpace& space, const float* const* inputs,
-                     float* output, ThreadPool& threads) {
+                     float* output, int64_t begin, int64_t end) {
   switch (op) {
     case ElementwiseOp::kAdd:
-      return apply_all<Add>(space, inputs, output, threads);
+      return apply_all<Add>(space, inputs, output, begin, end);
     case ElementwiseOp::kMul:
-      return apply_all<Mul>(space, inputs, output, threads);
+      return apply_all<Mul>(space, inputs, output, begin, end);
     case ElementwiseOp::kGlu:
-      return apply_all<Glu>(space, inputs, output, threads);
+      return apply_all<Glu>(space, inputs, output, begin, end);
   }
 }
 

@@ -14,12 +14,13 @@ enum class ElementwiseOp {
   kGlu,  ///< a * sigmoid(b), of two arrays
 };
 
-/// output[i] = op(op(a[i], b[i]), c[i]) ... over the items of `space`, whose arrays are the inputs.
-/// The output is contiguous. Fast where, along the innermost loop, inputs move by 1 or stand still.
+/// output[i] = op(op(a[i], b[i]), c[i]) ... for items [begin, end) of `space`, whose arrays are the
+/// inputs. The output is contiguous, and no input. Fast where, along the innermost loop, inputs
+/// move by 1 or stand still.
 void elementwise_cpu(ElementwiseOp op, const StridedSpace& space, const float* const* inputs,
-                     float* output, ThreadPool& threads);
+                     float* output, int64_t begin, int64_t end);
 
-/// The same on the GPU, for a floating-point dtype; computes in f32 and rounds once.
+/// The same for all items on the GPU, for a floating-point dtype; computes in f32 and rounds once.
 void elementwise_cuda(ElementwiseOp op, const StridedSpace& space, const void* const* inputs,
                       void* output, DType dtype, CudaStream stream);
 

@@ -7,7 +7,7 @@
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
-#include "layers/activation/activation_math.h"
+#include "layers/activation/activation_cpu.h"
 #include "layers/linear/linear_panel.h"
 
 namespace engine {
@@ -26,13 +26,10 @@ struct Piece {
 };
 
 void activate(const LinearProblem& p, const Piece& piece, float* y) {
-  if (p.activation.kind == Activation::Kind::kIdentity) return;
-  with_activation_math(p.activation.kind, [&](auto math) {
-    for (int64_t r = piece.first_row; r < piece.first_row + piece.rows; ++r) {
-      float* row = y + r * p.outputs + piece.first_output;
-      for (int64_t m = 0; m < piece.outputs; ++m) row[m] = math.apply(row[m], p.activation);
-    }
-  });
+  for (int64_t r = piece.first_row; r < piece.first_row + piece.rows; ++r) {
+    float* row = y + r * p.outputs + piece.first_output;
+    cpu::activate(p.activation, row, row, piece.outputs);
+  }
 }
 
 void run_piece(const LinearProblem& p, const cpu::LinearLoop& loop, const Piece& piece,

@@ -5,6 +5,7 @@
 #include <Eigen/Core>
 #include <cmath>
 
+#include "engine/cpu/elementwise_step.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
 #include "layers/norm/batch_norm_launch.h"
@@ -12,8 +13,6 @@
 
 namespace engine {
 namespace {
-
-constexpr int64_t kGrain = 16384;  // elements a thread should have before it is worth waking
 
 using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
 
@@ -39,6 +38,15 @@ void normalise_rows(const ChannelNorm& norm, const float* x, float* y, int64_t b
             ConstArray(norm.scale + c, size) +
         ConstArray(norm.shift + c, size);
     begin += size;
+  }
+}
+
+// y[begin, end).
+void batch_norm_cpu(const ChannelNorm& norm, const float* x, float* y, int64_t begin, int64_t end) {
+  if (norm.run == 1) {
+    normalise_rows(norm, x, y, begin, end);
+  } else {
+    normalise_runs(norm, x, y, begin, end);
   }
 }
 
@@ -92,10 +100,15 @@ class BatchNorm : public Layer {
                 }
               }};
     }
-    return {"batch_norm_cpu", "", 0, [=](const StepContext& c) {
-              channel_norm_cpu(norm(), c.input<float>(), c.output<float>(), *c.threads);
-            }};
+    return cpu::elementwise_step("batch_norm_cpu", spec.elements(),
+                                 static_cast<double>(spec.elements()) * cpu::kElementSeconds,
+                                 [=](const StepContext& c, int64_t begin, int64_t end) {
+                                   batch_norm_cpu(norm(), c.input<float>(), c.output<float>(),
+                                                  begin, end);
+                                 });
   }
+
+  bool is_elementwise() const override { return true; }
 
   int64_t flops(const std::vector<TensorSpec>& inputs,
                 const std::vector<TensorSpec>&) const override {
@@ -140,16 +153,6 @@ class BatchNorm : public Layer {
 };
 
 }  // namespace
-
-void channel_norm_cpu(const ChannelNorm& norm, const float* x, float* y, ThreadPool& threads) {
-  threads.parallel_for(norm.count, kGrain, [&](int64_t begin, int64_t end) {
-    if (norm.run == 1) {
-      normalise_rows(norm, x, y, begin, end);
-    } else {
-      normalise_runs(norm, x, y, begin, end);
-    }
-  });
-}
 
 void expect_channels(const TensorSpec& spec, std::optional<int64_t> channels, const char* key) {
   if (spec.shape.size() != 2 && spec.shape.size() != 3) {

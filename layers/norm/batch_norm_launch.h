@@ -1,9 +1,8 @@
-// Batch norm with known statistics, as both devices compute it.
+// Batch norm with known statistics, and its launch function.
 #pragma once
 
 #include <cstdint>
 
-#include "engine/cpu/thread_pool.h"
 #include "engine/layer.h"
 
 namespace engine {
@@ -18,9 +17,6 @@ struct ChannelNorm {
   const float* scale;
   const float* shift;
 };
-
-/// The CPU path, f32.
-void channel_norm_cpu(const ChannelNorm& norm, const float* x, float* y, ThreadPool& threads);
 
 /// Enqueues the GPU path; x may equal y.
 void channel_norm_cuda(const ChannelNorm& norm, const void* x, void* y, DType dtype,

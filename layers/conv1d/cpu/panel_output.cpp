@@ -1,6 +1,8 @@
 #include "layers/conv1d/cpu/panel_output.h"
 
-#include "layers/activation/activation_math.h"
+#include <algorithm>
+
+#include "layers/activation/activation_cpu.h"
 
 namespace engine::cpu {
 namespace {
@@ -22,25 +24,30 @@ bool stores_vectors(const PanelOutput& output) {
 
 void store_values(const PanelOutput& output, const float* sums, int64_t row, int64_t column,
                   int64_t count) {
+  constexpr int64_t kBlock = 128;
+  while (count > kBlock) {
+    store_values(output, sums, row, column, kBlock);
+    sums += kBlock;
+    column += kBlock;
+    count -= kBlock;
+  }
   const int64_t stride = output.column_stride;
   const int64_t start = row * output.row_stride + column * stride;
   float* y = output.y + start;
   const float bias = output.bias ? output.bias[row] : 0.0f;
-  const auto kind = output.last ? output.activation.kind : Activation::Kind::kIdentity;
-  with_activation_math(kind, [&](auto math) {
-    for (int64_t j = 0; j < count; ++j) {
-      float& place = y[j * stride];
-      place = math.apply(sums[j] + (output.first ? bias : place), output.activation);
+  float values[kBlock];
+  for (int64_t j = 0; j < count; ++j) {
+    values[j] = sums[j] + (output.first ? bias : y[j * stride]);
+  }
+  if (output.last) {
+    activate(output.activation, values, values, count);
+    if (output.residual) {
+      const float* residual = output.residual + start;
+      for (int64_t j = 0; j < count; ++j) values[j] += residual[j * stride];
+      activate(output.residual_activation, values, values, count);
     }
-  });
-  if (!output.last || output.residual == nullptr) return;
-  const float* residual = output.residual + start;
-  with_activation_math(output.residual_activation.kind, [&](auto math) {
-    for (int64_t j = 0; j < count; ++j) {
-      float& place = y[j * stride];
-      place = math.apply(place + residual[j * stride], output.residual_activation);
-    }
-  });
+  }
+  for (int64_t j = 0; j < count; ++j) y[j * stride] = values[j];
 }
 
 }  // namespace engine::cpu

@@ -51,7 +51,8 @@ TEST_CASE("a layer that something else reads too is left alone") {
   check_fusing(
       "  - {name: c, type: Conv1d, out_channels: 6, kernel_size: 1}\n"
       "  - {name: r, type: ReLU}\n"
-      "  - {name: a, type: Add, inputs: [c, r]}\n",
+      "  - {name: s, type: Softmax, dim: 1, inputs: [c]}\n"
+      "  - {name: a, type: Concat, inputs: [s, r]}\n",
       {});
 }
 
@@ -142,9 +143,9 @@ TEST_CASE("a sum stays where a convolution cannot add it") {
   check_stays("  - {name: a, type: Add, inputs: [c, c]}\n");
   check_stays("  - {name: a, type: Add, inputs: [c, x, x]}\n");
   check_stays("  - {name: m, type: Mul, inputs: [c, x]}\n");
-  check_stays(
-      "  - {name: a, type: Add, inputs: [c, x]}\n"
-      "  - {name: m, type: Mul, inputs: [c, a]}\n");
+  check_fusing(c + "  - {name: a, type: Add, inputs: [c, x]}\n"
+                   "  - {name: m, type: Mul, inputs: [c, a]}\n",
+               {"a into m"});
   // One value for each channel, or one channel for all.
   check_stays(
       "  - {name: p, type: AdaptiveAvgPool1d, output_size: 1, inputs: [x]}\n"
@@ -182,6 +183,77 @@ TEST_CASE("a sum of shapes that are equal only at the typical sizes stays") {
   CHECK(fused("sizes: {batch: 1, length: 30, other: 30}\n", "[batch, 6, other]") == 0);
   CHECK(fused("sizes: {batch: 1, length: 1}\n", "[batch, 6, 1]") == 0);
   CHECK(fused("sizes: {batch: 1, length: 30}\n", "[batch, 6, 30]") == 0);
+}
+
+TEST_CASE("elementwise layers in a row become one") {
+  check_fusing(
+      "  - {name: r, type: ReLU}\n"
+      "  - {name: a, type: Add, inputs: [x, r]}\n"
+      "  - {name: m, type: Mul, inputs: [a, a]}\n"
+      "  - {name: n, type: BatchNorm1d}\n"
+      "  - {name: p, type: PReLU, num_parameters: 6}\n",
+      {"r into a", "a into m", "m into n", "n into p"});
+}
+
+TEST_CASE("elementwise layers on both sides of a product become one") {
+  check_fusing(
+      "  - {name: t, type: Tanh, inputs: [x]}\n"
+      "  - {name: s, type: Softmax, dim: 1, inputs: [x]}\n"
+      "  - {name: g, type: Sigmoid, inputs: [s]}\n"
+      "  - {name: m, type: Mul, inputs: [t, g]}\n",
+      {"t into m", "g into m"});
+}
+
+TEST_CASE("a GLU begins a chain and ends none") {
+  check_fusing(
+      "  - {name: t, type: Tanh}\n"
+      "  - {name: g, type: GLU, dim: 1}\n"
+      "  - {name: r, type: ReLU}\n",
+      {"g into r"});
+}
+
+TEST_CASE("elementwise layers of different shapes stay apart") {
+  check_fusing(
+      "  - {name: p, type: AdaptiveAvgPool1d, output_size: 1}\n"
+      "  - {name: g, type: Sigmoid}\n"
+      "  - {name: m, type: Mul, inputs: [x, g]}\n",
+      {});
+}
+
+TEST_CASE("an elementwise layer that is an output, or read twice, stays") {
+  const auto fused = [](const std::string& outputs) {
+    const std::string yaml =
+        "format: 1\ninputs: {x: {shape: [batch, 6, length]}}\nlayers:\n"
+        "  - {name: t, type: Tanh}\n"
+        "  - {name: a, type: Add, inputs: [t, x]}\n"
+        "  - {name: b, type: Mul, inputs: [t, x]}\noutputs: " +
+        outputs;
+    return test::engine_from_text(yaml, test::on_cpu()).state()->fused_layers;
+  };
+  CHECK(fused("{a: a, b: b}").empty());
+  CHECK(fused("{t: t, a: a}").empty());
+  CHECK(fused("{a: a}") == std::vector<std::string>{"t into a"});
+}
+
+TEST_CASE("a long chain gives the same with any number of threads") {
+  const std::string yaml =
+      "format: 1\ninputs: {x: {shape: [3, 6, length]}, y: {shape: [6, 1]}}\nlayers:\n"
+      "  - {name: r, type: ReLU, inputs: [x]}\n"
+      "  - {name: m, type: Mul, inputs: [r, y]}\n"
+      "  - {name: a, type: Add, inputs: [x, m]}\n"
+      "  - {name: s, type: SiLU}\n";
+  EngineOptions options = test::on_cpu();
+  options.fuse = false;
+  const std::vector<Tensor> inputs = {test::random_tensor({3, 6, 50000}, 1),
+                                      test::random_tensor({6, 1}, 2)};
+  const Tensor expected = test::engine_from_text(yaml, options).run(inputs).front();
+  options.fuse = true;
+  for (const int threads : {1, 2, 3}) {
+    options.threads = threads;
+    const Engine engine = test::engine_from_text(yaml, options);
+    CHECK(engine.state()->fused_layers.size() == 3);
+    CHECK(test::max_difference(engine.run(inputs).front(), expected) == 0.0);
+  }
 }
 
 }  // namespace engine

@@ -1,0 +1,20 @@
+// Steps of elementwise layers on the CPU.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "engine/layer.h"
+
+namespace engine::cpu {
+
+/// What reading and writing one element takes one thread where no cache holds them, about.
+inline constexpr double kElementSeconds = 0.4e-9;
+
+/// A step whose `count` output elements `range` computes in any pieces, shared out among threads.
+/// `seconds` is what all of them take one thread.
+Step elementwise_step(std::string kernel, int64_t count, double seconds,
+                      std::function<void(const StepContext&, int64_t, int64_t)> range);
+
+}  // namespace engine::cpu

@@ -100,14 +100,14 @@ void store_quad(const DensePanel& p, bool whole_vectors, int64_t row, int64_t ro
     return;
   }
   for (int64_t r = 0; r < rows; ++r) {
-    auto sum = hn::Load(d, values + r * kQuad);
+    hn::Vec<decltype(d)> sum[1] = {hn::Load(d, values + r * kQuad)};
     if (columns == kQuad) {
       store_vectors<1>(d, p.output, row + r, column, &sum);
       continue;
     }
     finish_vectors<1>(d, p.output, row + r, column, &sum);
     HWY_ALIGN float finished[kQuad];
-    hn::Store(sum, d, finished);
+    hn::Store(sum[0], d, finished);
     float* y = p.output.y + (row + r) * p.output.row_stride + column;
     for (int64_t j = 0; j < columns; ++j) y[j] = finished[j];
   }

@@ -35,14 +35,16 @@ using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 
-// Fetches a block of y, or of the residual, which is laid out as y: its rows are too far apart for
-// the machine to foresee.
+// Fetches a block of y that is added to, or of the residual, which is laid out as y: its rows are
+// too far apart for the machine to foresee. Stores alone do not wait for their lines.
 template <int rows, int vectors>
 HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, int64_t row,
                                int64_t column) {
   start += row * output.row_stride + column * output.column_stride;
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) hwy::Prefetch(start + r * output.row_stride + v * kLanes);
+  HWY_UNROLL(8)
+  for (int r = 0; r < rows; ++r, start += output.row_stride) {
+    HWY_UNROLL(12)
+    for (int v = 0; v < vectors; ++v) hwy::Prefetch(start + v * kLanes);
   }
 }
 
@@ -52,7 +54,7 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   const D d;
   const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
-  prefetch_block<rows, vectors>(p.output, p.output.y, row, column);
+  if (!p.output.first) prefetch_block<rows, vectors>(p.output, p.output.y, row, column);
   if (p.output.last && p.output.residual) {
     prefetch_block<rows, vectors>(p.output, p.output.residual, row, column);
   }
@@ -74,15 +76,15 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   }
   const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
   if (whole_vectors && columns == vectors * kLanes) {
-    HWY_UNROLL(8)  // else the compiler keeps the sums in memory
-    for (int r = 0; r < rows; ++r) store_vectors<vectors>(d, p.output, row + r, column, sums[r]);
-    return;
+    return store_vectors<rows>(d, p.output, row, column, sums);
   }
-  HWY_ALIGN float values[vectors * kLanes];
+  HWY_ALIGN float values[rows][vectors * kLanes];
+  HWY_UNROLL(8)  // else the compiler keeps the sums in memory
   for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values + v * kLanes);
-    store_values(p.output, values, row + r, column, columns);
+    HWY_UNROLL(12)
+    for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values[r] + v * kLanes);
   }
+  for (int r = 0; r < rows; ++r) store_values(p.output, values[r], row + r, column, columns);
 }
 
 using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);

@@ -14,55 +14,61 @@ HWY_BEFORE_NAMESPACE();
 namespace engine::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-template <int count, class D, class V>
-HWY_INLINE void activate(D d, const Activation& activation, V* x) {
+// Loops over the vectors of a block are unrolled, else the compiler keeps them in memory.
+#define CONV1D_EACH_VECTOR(r, v) \
+  HWY_UNROLL(8) for (int r = 0; r < rows; ++r) HWY_UNROLL(12) for (int v = 0; v < count; ++v)
+
+template <int rows, int count, class D, class V>
+HWY_INLINE void activate(D d, const Activation& activation, V (*x)[count]) {
   const V zero = hn::Zero(d);
   if (activation.kind == Activation::Kind::kReLU) {
-    HWY_UNROLL(12)
-    for (int v = 0; v < count; ++v) x[v] = hn::IfThenZeroElse(hn::Lt(x[v], zero), x[v]);
+    CONV1D_EACH_VECTOR(r, v) x[r][v] = hn::IfThenZeroElse(hn::Lt(x[r][v], zero), x[r][v]);
   } else if (activation.kind == Activation::Kind::kLeakyReLU) {
     const V slope = hn::Set(d, activation.parameter);
-    HWY_UNROLL(12)
-    for (int v = 0; v < count; ++v) {
-      x[v] = hn::IfThenElse(hn::Lt(x[v], zero), hn::Mul(x[v], slope), x[v]);
+    CONV1D_EACH_VECTOR(r, v) {
+      x[r][v] = hn::IfThenElse(hn::Lt(x[r][v], zero), hn::Mul(x[r][v], slope), x[r][v]);
     }
   }
 }
 
-/// Makes of the sums of `count` consecutive vectors what y is there; stores_vectors() holds.
-template <int count, class D, class V>
-HWY_INLINE void finish_vectors(D d, const PanelOutput& output, int64_t row, int64_t column,
-                               V* sums) {
+/// Adds what `from` holds where the sums of `rows` rows of `count` consecutive vectors belong.
+template <int rows, int count, class D, class V>
+HWY_INLINE void add_vectors(D d, const float* from, int64_t row_stride, V (*sums)[count]) {
   constexpr int64_t kLanes = hn::MaxLanes(D());
+  CONV1D_EACH_VECTOR(r, v) {
+    sums[r][v] = hn::Add(sums[r][v], hn::LoadU(d, from + r * row_stride + v * kLanes));
+  }
+}
+
+/// Makes of the sums of `rows` rows of `count` consecutive vectors what y is there;
+/// stores_vectors() holds.
+template <int rows, int count, class D, class V>
+HWY_INLINE void finish_vectors(D d, const PanelOutput& output, int64_t row, int64_t column,
+                               V (*sums)[count]) {
   const int64_t start = row * output.row_stride + column;
   if (!output.first) {
-    const float* y = output.y + start;
-    HWY_UNROLL(12)
-    for (int v = 0; v < count; ++v) sums[v] = hn::Add(sums[v], hn::LoadU(d, y + v * kLanes));
+    add_vectors<rows>(d, output.y + start, output.row_stride, sums);
   } else if (output.bias) {
-    const V bias = hn::Set(d, output.bias[row]);
-    HWY_UNROLL(12)
-    for (int v = 0; v < count; ++v) sums[v] = hn::Add(sums[v], bias);
+    CONV1D_EACH_VECTOR(r, v) { sums[r][v] = hn::Add(sums[r][v], hn::Set(d, output.bias[row + r])); }
   }
   if (!output.last) return;
-  activate<count>(d, output.activation, sums);
+  activate<rows>(d, output.activation, sums);
   if (output.residual == nullptr) return;
-  const float* residual = output.residual + start;
-  HWY_UNROLL(12)
-  for (int v = 0; v < count; ++v) sums[v] = hn::Add(sums[v], hn::LoadU(d, residual + v * kLanes));
-  activate<count>(d, output.residual_activation, sums);
+  add_vectors<rows>(d, output.residual + start, output.row_stride, sums);
+  activate<rows>(d, output.residual_activation, sums);
 }
 
 /// Stores the same.
-template <int count, class D, class V>
+template <int rows, int count, class D, class V>
 HWY_INLINE void store_vectors(D d, const PanelOutput& output, int64_t row, int64_t column,
-                              V* sums) {
+                              V (*sums)[count]) {
   constexpr int64_t kLanes = hn::MaxLanes(D());
-  finish_vectors<count>(d, output, row, column, sums);
+  finish_vectors<rows>(d, output, row, column, sums);
   float* y = output.y + row * output.row_stride + column;
-  HWY_UNROLL(12)
-  for (int v = 0; v < count; ++v) hn::StoreU(sums[v], d, y + v * kLanes);
+  CONV1D_EACH_VECTOR(r, v) hn::StoreU(sums[r][v], d, y + r * output.row_stride + v * kLanes);
 }
+
+#undef CONV1D_EACH_VECTOR
 
 }  // namespace engine::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

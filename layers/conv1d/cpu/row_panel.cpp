@@ -26,12 +26,13 @@ enum class Store { kValues, kVectors, kStream };
 
 // Stores what a block of `vectors` whole vectors has summed up from `column` on.
 template <Store store, int vectors>
-HWY_INLINE void store_block(const PanelOutput& output, int64_t row, int64_t column, V* sums) {
+HWY_INLINE void store_block(const PanelOutput& output, int64_t row, int64_t column,
+                            V (&sums)[vectors]) {
   const D d;
   if constexpr (store == Store::kVectors) {
-    store_vectors<vectors>(d, output, row, column, sums);
+    store_vectors<1>(d, output, row, column, &sums);
   } else if constexpr (store == Store::kStream) {
-    finish_vectors<vectors>(d, output, row, column, sums);
+    finish_vectors<1>(d, output, row, column, &sums);
     float* y = output.y + row * output.row_stride + column;
     HWY_UNROLL(12)
     for (int v = 0; v < vectors; ++v) hn::Stream(sums[v], d, y + v * kLanes);

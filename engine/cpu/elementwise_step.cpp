@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "engine/cpu/share_work.h"
 #include "engine/cpu/thread_pool.h"
 
 namespace engine::cpu {

@@ -5,12 +5,10 @@
 #include <functional>
 #include <string>
 
+#include "engine/cpu/share_work.h"
 #include "engine/layer.h"
 
 namespace engine::cpu {
-
-/// What reading and writing one element takes one thread where no cache holds them, about.
-inline constexpr double kElementSeconds = 0.4e-9;
 
 /// A step whose `count` output elements `range` computes in any pieces, shared out among threads.
 /// `seconds` is what all of them take one thread.

@@ -19,4 +19,13 @@ inline int64_t grain_of(int64_t items, double seconds) {
   return static_cast<int64_t>(kMinPieceSeconds / seconds * static_cast<double>(items)) + 1;
 }
 
+/// What reading and writing one element takes one thread where no cache holds them, about.
+inline constexpr double kElementSeconds = 0.4e-9;
+
+/// The same for items that each pass over `elements` elements.
+inline int64_t element_grain(int64_t items, int64_t elements = 1) {
+  return grain_of(items,
+                  kElementSeconds * static_cast<double>(items) * static_cast<double>(elements));
+}
+
 }  // namespace engine::cpu

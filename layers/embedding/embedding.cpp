@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/cpu/share_work.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
@@ -12,13 +13,11 @@
 namespace engine {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements a thread should have before it is worth waking
-
 template <typename Index>
 void embedding_cpu(const EmbeddingProblem& problem, const Index* indices, const float* weight,
                    float* output, ThreadPool& threads) {
   const int64_t dim = problem.embedding_dim;
-  const int64_t grain = std::max(kGrain / dim, int64_t{1});
+  const int64_t grain = cpu::element_grain(problem.count, dim);
   threads.parallel_for(problem.count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = indices[i];

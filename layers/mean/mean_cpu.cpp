@@ -45,7 +45,7 @@ void sum_columns(const MeanStage& stage, const float* input, float* output, int6
 
 void mean_stage_cpu(const MeanStage& stage, const float* input, float* output,
                     ThreadPool& threads) {
-  const int64_t grain = std::max(kReduceGrain / stage.chunk, int64_t{1});
+  const int64_t grain = cpu::element_grain(stage.outputs(), stage.chunk);
   threads.parallel_for(stage.outputs(), grain, [&](int64_t begin, int64_t end) {
     if (stage.inner == 1) {
       sum_rows(stage, input, output, begin, end);

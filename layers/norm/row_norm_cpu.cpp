@@ -99,7 +99,8 @@ void row_norm_cpu(const RowNormProblem& p, const RowNormBuffers& buffers, Thread
       },
       stats + p.rows, threads);
   if (in_cache) return;
-  threads.parallel_for(p.rows * p.length, kReduceGrain, [&](int64_t begin, int64_t end) {
+  const int64_t count = p.rows * p.length;
+  threads.parallel_for(count, cpu::element_grain(count), [&](int64_t begin, int64_t end) {
     normalise_range(p, buffers, stats, begin, end);
   });
 }

@@ -41,14 +41,15 @@ void softmax_rows(const SoftmaxProblem& p, const float* x, float* y, void* works
       },
       states + p.outer, threads);
   if (in_cache) return;
-  threads.parallel_for(p.elements(), kReduceGrain, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t row = begin / p.size;
-      const int64_t row_end = std::min(end, (row + 1) * p.size);
-      finish_range(p.log, states[row], x + begin, y + begin, row_end - begin);
-      begin = row_end;
-    }
-  });
+  threads.parallel_for(p.elements(), cpu::element_grain(p.elements()),
+                       [&](int64_t begin, int64_t end) {
+                         while (begin < end) {
+                           const int64_t row = begin / p.size;
+                           const int64_t row_end = std::min(end, (row + 1) * p.size);
+                           finish_range(p.log, states[row], x + begin, y + begin, row_end - begin);
+                           begin = row_end;
+                         }
+                       });
 }
 
 constexpr int kTile = 256;  // columns that are worked on at a time, vectorised across
@@ -88,7 +89,8 @@ void softmax_cpu(const SoftmaxProblem& p, const float* x, float* y, void* worksp
                  ThreadPool& threads) {
   if (p.inner == 1) return softmax_rows(p, x, y, workspace, threads);
   const int64_t tiles = (p.inner + kTile - 1) / kTile;
-  const int64_t grain = kReduceGrain / (p.size * std::min<int64_t>(p.inner, kTile)) + 1;
+  const int64_t grain =
+      cpu::element_grain(p.outer * tiles, p.size * std::min<int64_t>(p.inner, kTile));
   threads.parallel_for(p.outer * tiles, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t column = i % tiles * kTile;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/cpu/share_work.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
@@ -13,8 +14,6 @@
 
 namespace engine {
 namespace {
-
-constexpr int64_t kGrain = 16384;  // elements a thread should have before it is worth waking
 
 // Positions [begin, end) of one padded row.
 template <typename T>
@@ -38,7 +37,8 @@ void pad1d_cpu(const PadProblem& problem, const T* input, T* output, ThreadPool&
   T value;
   std::memcpy(&value, &problem.value_bits, sizeof(T));
   const int64_t length = problem.output_length;
-  threads.parallel_for(problem.rows * length, kGrain, [&](int64_t begin, int64_t end) {
+  const int64_t count = problem.rows * length;
+  threads.parallel_for(count, cpu::element_grain(count), [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t row = begin / length;
       const int64_t row_end = std::min(end, (row + 1) * length);

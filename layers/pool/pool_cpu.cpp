@@ -86,7 +86,7 @@ void pool_tile(const PoolProblem& p, const float* x, float* y, int64_t first, in
 void pool_short_windows(const PoolProblem& p, const float* x, float* y, ThreadPool& threads) {
   const int64_t tiles = (p.outputs + kTile - 1) / kTile;
   const int64_t tile_taps = std::min(kTile, p.outputs) * p.longest_window();
-  const int64_t grain = kReduceGrain / tile_taps + 1;
+  const int64_t grain = cpu::element_grain(p.rows * tiles, tile_taps);
   threads.parallel_for(p.rows * tiles, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = i / tiles;
@@ -109,7 +109,8 @@ void pool_neighbours(const PoolProblem& p, const float* x, float* y, ThreadPool&
   // Rows that nothing is left of are one.
   const bool joined = p.outputs * p.kernel_size == p.length;
   const int64_t outputs = joined ? p.windows() : p.outputs;
-  threads.parallel_for(p.windows(), kReduceGrain, [&](int64_t begin, int64_t end) {
+  const int64_t grain = cpu::element_grain(p.windows(), p.kernel_size);
+  threads.parallel_for(p.windows(), grain, [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t row = begin / outputs;
       const int64_t count = std::min(end, (row + 1) * outputs) - begin;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "engine/cpu/share_work.h"
 #include "engine/cpu/thread_pool.h"
 #include "layers/reduce/reduce_plan.h"
 #include "layers/reduce/statistics.h"
@@ -15,9 +16,6 @@ Moments<double> moments_of(const float* x, int64_t count);
 ExpSum exp_sum_of(const float* x, int64_t count);
 Sum<double> sum_of(const float* x, int64_t count);
 Maximum maximum_of(const float* x, int64_t count);
-
-/// Elements a thread should have before it is worth waking.
-inline constexpr int64_t kReduceGrain = 16384;
 
 /// finish(s, state) for each of `count` segments of at most `longest` elements, where segment s is
 /// x[segments.begin(s), segments.end(s)) and `of` is one of the functions above. `workspace` holds
@@ -33,16 +31,18 @@ void segment_reduce_cpu(const float* x, State (*of)(const float*, int64_t),
     return begin < end ? of(x + begin, end - begin) : State::identity();
   };
   if (chunks == 1) {
-    const int64_t grain = kReduceGrain / std::max(longest, int64_t{1}) + 1;
-    threads.parallel_for(count, grain, [&](int64_t first, int64_t last) {
-      for (int64_t s = first; s < last; ++s) finish(s, reduce_chunk(s, 0));
-    });
+    threads.parallel_for(count, cpu::element_grain(count, longest),
+                         [&](int64_t first, int64_t last) {
+                           for (int64_t s = first; s < last; ++s) finish(s, reduce_chunk(s, 0));
+                         });
     return;
   }
   State* states = static_cast<State*>(workspace);
-  threads.parallel_for(count * chunks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) states[i] = reduce_chunk(i / chunks, i % chunks);
-  });
+  threads.parallel_for(count * chunks, cpu::element_grain(count * chunks, kChunk),
+                       [&](int64_t first, int64_t last) {
+                         for (int64_t i = first; i < last; ++i)
+                           states[i] = reduce_chunk(i / chunks, i % chunks);
+                       });
   for (int64_t s = 0; s < count; ++s) {
     State state = State::identity();
     for (int64_t c = 0; c < chunks; ++c) state = State::merge(state, states[s * chunks + c]);

@@ -2,13 +2,13 @@
 
 #include <cstring>
 
+#include "engine/cpu/share_work.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cuda/runtime.h"
 
 namespace engine {
 namespace {
 
-constexpr int64_t kGrain = 16384;      // elements a thread should have before it is worth waking
 constexpr int64_t kShortestTiled = 8;  // a shorter side gains nothing from tiles
 
 // Runs of the innermost loop: a memcpy where both sides are contiguous.
@@ -16,7 +16,8 @@ template <typename T>
 void copy_runs(const StridedSpace& space, const T* source, T* target, ThreadPool& threads) {
   const int64_t target_step = space.inner_stride(0);
   const int64_t source_step = space.inner_stride(1);
-  threads.parallel_for(space.elements(), kGrain, [&](int64_t begin, int64_t end) {
+  const int64_t elements = space.elements();
+  threads.parallel_for(elements, cpu::element_grain(elements), [&](int64_t begin, int64_t end) {
     for_each_run(space, begin, end, [&](const int64_t* offsets, int64_t count) {
       T* to = target + offsets[0];
       const T* from = source + offsets[1];
@@ -37,7 +38,7 @@ void copy_tiles(const StridedSpace& space, int row, const T* source, T* target,
   const int column = space.rank - 1;
   const int64_t target_step = space.strides[0][row];
   const int64_t source_step = space.strides[1][column];
-  const int64_t grain = kGrain / (kCopyTile * kCopyTile);
+  const int64_t grain = cpu::element_grain(tiles.elements(), kCopyTile * kCopyTile);
   threads.parallel_for(tiles.elements(), grain, [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile) {
       int64_t first[StridedSpace::kMaxRank] = {};

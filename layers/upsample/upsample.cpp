@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/cpu/share_work.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
@@ -12,8 +13,6 @@
 
 namespace engine {
 namespace {
-
-constexpr int64_t kGrain = 16384;  // outputs a thread should have before it is worth waking
 
 // Outputs [begin, end) of one row. The position moves on by a fixed fraction from one output to the
 // next, so it is carried along instead of divided anew.
@@ -44,7 +43,8 @@ void upsample_row(const UpsampleProblem& p, const float* input, float* output, i
 void upsample_cpu(const UpsampleProblem& problem, const float* input, float* output,
                   ThreadPool& threads) {
   const int64_t length = problem.output_length;
-  threads.parallel_for(problem.rows * length, kGrain, [&](int64_t begin, int64_t end) {
+  const int64_t count = problem.rows * length;
+  threads.parallel_for(count, cpu::element_grain(count), [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t row = begin / length;
       const int64_t row_end = std::min(end, (row + 1) * length);

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
+#include "engine/cuda/device_access.h"
 #include "engine/cuda/half_math.h"
 
 namespace engine::cuda {
@@ -62,16 +64,32 @@ __device__ __forceinline__ void load_pack(const T* pack, PackRange range, bool a
   }
 }
 
+/// The bits of a pack of `values`, rounded to T.
+template <typename T>
+__device__ __forceinline__ uint4 to_pack(const float (&values)[kPackWidth<T>]) {
+  uint32_t words[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    if constexpr (std::is_same_v<T, __half>) {
+      const __half2 two = __floats2half2_rn(values[2 * i], values[2 * i + 1]);
+      words[i] = *reinterpret_cast<const uint32_t*>(&two);
+    } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {
+      const __nv_bfloat162 two = __floats2bfloat162_rn(values[2 * i], values[2 * i + 1]);
+      words[i] = *reinterpret_cast<const uint32_t*>(&two);
+    } else {
+      words[i] = *reinterpret_cast<const uint32_t*>(&values[i]);
+    }
+  }
+  return {words[0], words[1], words[2], words[3]};
+}
+
 /// Stores the elements of `range`.
 template <typename T>
 __device__ __forceinline__ void store_pack(T* pack, PackRange range, bool aligned,
                                            const float (&values)[kPackWidth<T>]) {
   constexpr int kWidth = kPackWidth<T>;
   if (aligned && range.covers(kWidth)) {
-    Pack<T> stored;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) stored.values[i] = from_float<T>(values[i]);
-    *reinterpret_cast<Pack<T>*>(pack) = stored;
+    store_16(pack, to_pack<T>(values));
     return;
   }
 #pragma unroll

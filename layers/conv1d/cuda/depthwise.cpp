@@ -11,6 +11,14 @@ namespace {
 // Enough to keep a large GPU's multiprocessors busy to the end.
 constexpr int64_t kManyBlocks = 132 * 8;
 
+// Passes of a warp: enough to share the work of setting it up.
+constexpr int64_t kMostPasses = 12;
+
+// Packs of shared memory for a warp: with which a multiprocessor still takes eight blocks, and at
+// most.
+constexpr int64_t kGoodWarpPacks = (6 << 10) / 16;
+constexpr int64_t kMostWarpPacks = (24 << 10) / 16;
+
 // Bytes of shared memory with which a multiprocessor still takes five blocks.
 constexpr int64_t kSmallBlock = 44 << 10;
 
@@ -31,23 +39,43 @@ void set_block_groups(const Conv1dProblem& p, int64_t block_groups, DepthwiseTil
   cut.output_floats = round_up(block_groups * group_outputs + 2 * width, 4);
 }
 
+// Gives a warp that many passes of a row, or fewer, and the shared memory for them.
+void set_segment(const Conv1dProblem& p, int64_t most_passes, int64_t row_passes,
+                 DepthwisePacks& cut) {
+  const int64_t width = pack_width(p);
+  cut.row_segments = (row_passes - 1) / most_passes + 1;
+  cut.segment = ((row_passes - 1) / cut.row_segments + 1) * 32 * width;
+  // Windows that do not overlap are staged one behind the other, each aligned as in memory.
+  const int64_t apart = cut.segment + 2 * width;
+  cut.staged_dilation = std::min(p.dilation, apart + p.dilation % width);
+  const int64_t reach = (cut.group_taps - 1) * cut.staged_dilation + cut.segment;
+  cut.warp_packs = (reach - 1) / width + 4;
+}
+
 }  // namespace
 
 DepthwisePacks cut_depthwise_packs(const Conv1dProblem& p) {
   const int64_t width = pack_width(p);
   const int64_t pass = 32 * width;
-  const int64_t outputs = p.batch * p.out_channels * p.out_length;
-  // Up to eight packs for each lane while there are segments for all.
-  int64_t most = pass;
-  while (most < 8 * pass && outputs >= 2 * most * kManyBlocks * kDepthwisePackWarps) most *= 2;
+  // A row may begin anywhere in its first sector of 32 bytes.
+  const int64_t length = p.out_length + 2 * width - 1;
+  const int64_t row_passes = (length - 1) / pass + 1;
+  // Several passes for each warp while there are segments for all.
+  const int64_t all_passes = p.batch * p.out_channels * row_passes;
+  int64_t most =
+      std::clamp(all_passes / (kManyBlocks * kDepthwisePackWarps), int64_t{1}, kMostPasses);
   DepthwisePacks cut;
   cut.weights = {1, p.kernel_size};
-  // A row may begin anywhere in its first sector of 32 bytes.
-  const int64_t sector = 2 * width;
-  const int64_t length = p.out_length + sector - 1;
-  const int64_t segments = (length - 1) / most + 1;
-  cut.segment = round_up((length - 1) / segments + 1, sector);
-  cut.row_segments = (length - 1) / cut.segment + 1;
+  cut.group_taps = p.kernel_size;
+  set_segment(p, most, row_passes, cut);
+  while (cut.segment > pass && cut.warp_packs > kGoodWarpPacks) {
+    set_segment(p, cut.segment / pass / 2, row_passes, cut);
+  }
+  if (cut.warp_packs > kMostWarpPacks) {
+    const int64_t room = kMostWarpPacks * width - 4 * width - pass;
+    cut.group_taps = (room / cut.staged_dilation + 1) / 8 * 8;
+    set_segment(p, 1, row_passes, cut);
+  }
   return cut;
 }
 

@@ -26,13 +26,18 @@ struct DepthwiseWeights {
   int64_t pitch() const { return bias_place() / 4 * 4 + 4; }
 };
 
-inline constexpr int kDepthwisePackWarps = 8;  ///< of a block
+inline constexpr int kDepthwisePackWarps = 4;  ///< of a block
 
 /// How depthwise_packs.cu cuts a problem.
 struct DepthwisePacks {
   DepthwiseWeights weights;
-  int64_t segment = 0;       ///< outputs of a warp; a multiple of 32 bytes
-  int64_t row_segments = 0;  ///< of an output row
+  int64_t segment = 0;          ///< outputs of a warp; whole passes of 32 packs of 16 bytes
+  int64_t row_segments = 0;     ///< of an output row
+  int64_t staged_dilation = 1;  ///< from tap to tap in shared memory
+  int64_t group_taps = 0;  ///< staged at a time; a multiple of 8 where there are several groups
+  int64_t warp_packs = 0;  ///< of 16 bytes of shared memory
+
+  int64_t shared_bytes() const { return kDepthwisePackWarps * 16 * warp_packs; }
 };
 
 DepthwisePacks cut_depthwise_packs(const Conv1dProblem& problem);

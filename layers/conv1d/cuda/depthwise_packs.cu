@@ -4,18 +4,20 @@
 //
 // Threads: a warp computes a segment of one row, a pack of 16 bytes of y for each lane at a time.
 //   Packs count from the 16-byte boundaries of y's memory, so that all stores but a row's first and
-//   last are whole and aligned, whatever the length of a row. A pack's window of inputs is read by
-//   aligned loads and shifted into place in registers, by as much for all lanes; neighbours' loads
-//   overlap and hit L1. Dilated taps are read one window each. Windows that reach beyond the row
-//   are read one element at a time.
-// Shared memory: none; the taps are in registers where a window holds them all.
+//   last are whole and aligned, whatever the length of a row.
+// Shared memory: the segment's inputs, padding included, for each warp its own, aligned as they are
+//   in memory, so that whole packs are copied. A pack's inputs are read by whole packs and shifted
+//   into place in registers, by as much for all lanes, before they are unpacked. Where D is longer
+//   than a segment, each tap's inputs are staged apart; where they are too many, some taps' at a
+//   time. Up to 8 taps are in registers.
 // Bytes: y once; x once, and (K - 1) D elements again for each segment, from L2.
 // Requires: one input channel a group; stride 1.
-// Limited by memory up to 8 taps.
+#include "engine/cuda/device_access.h"
 #include "engine/cuda/fast_divide.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/depthwise.h"
 #include "layers/conv1d/cuda/pack_epilogue.h"
+#include "layers/conv1d/cuda/stage_row.h"
 #include "layers/conv1d/cuda/unaligned.h"
 
 namespace engine::cuda {
@@ -23,13 +25,11 @@ namespace {
 
 constexpr int kWarp = 32;
 constexpr int kWarps = kDepthwisePackWarps;
-constexpr int kMostWindowTaps = 8;  // that one window serves
 
 struct Packs {
   int64_t in_length;
   int64_t out_length;
   int64_t left;
-  int64_t in_rows;
   int64_t segments;  // of all rows
   FastDivide by_row_segments;
   FastDivide by_channels;
@@ -37,11 +37,13 @@ struct Packs {
   PaddingMode padding_mode;
   int row_segments;
   int segment;  // outputs; a multiple of 32 bytes
-  int span;     // from the first tap to the last, in inputs
   int dilation;
+  int staged_dilation;  // in shared memory
   int taps;
-  int pitch;     // of a channel's taps and bias
-  int out_skew;  // elements that y begins beyond a multiple of 32 bytes
+  int group_taps;  // staged at a time
+  int warp_packs;  // of shared memory
+  int pitch;       // of a channel's taps and bias
+  int out_skew;    // elements that y begins beyond a multiple of 32 bytes
   bool residual_aligned;
 };
 
@@ -78,44 +80,47 @@ __device__ __forceinline__ Segment segment_of(const Packs& p, int64_t index) {
 // Where a segment's inputs are.
 template <typename T>
 struct Source {
-  const T* row;  // of x
-  int64_t
-      position;  // in the row, of the first input of the segment's first output; may be negative
-  const uint4* packs;  // that hold it, or would
-  int skip;            // elements of the first pack before it
-  int low;             // outputs from here, counted as the segment's,
-  int high;            // to here may be read by packs
+  const T* row;      // of x
+  int64_t position;  // in the row, of the first output's first input; may be negative
+  int skip;          // elements before it in its pack
 };
-
-__device__ __forceinline__ int clamp_to(int64_t value, int low, int high) {
-  return static_cast<int>(max(min(value, int64_t{high}), int64_t{low}));
-}
 
 template <typename T>
 __device__ __forceinline__ Source<T> source_of(const Packs& p, const Segment& segment, const T* x) {
-  constexpr int kWidth = kPackWidth<T>;
   Source<T> source;
-  const int64_t input_row = p.by_multiplier.quotient(segment.row);
-  source.row = x + input_row * p.in_length;
+  source.row = x + p.by_multiplier.quotient(segment.row) * p.in_length;
   source.position = segment.position - p.left;
   const auto address = reinterpret_cast<uintptr_t>(source.row + source.position);
   source.skip = static_cast<int>(address & 15) / static_cast<int>(sizeof(T));
-  source.packs = reinterpret_cast<const uint4*>(address & ~uintptr_t{15});
-  // A window's first and last pack reach beyond it, at the tensor's two ends too far.
-  const int64_t before = input_row == 0 ? kWidth : 0;
-  const int64_t behind = input_row == p.in_rows - 1 ? kWidth : 0;
-  source.low = clamp_to(before - source.position, 0, segment.end);
-  source.high = clamp_to(p.in_length - p.span - behind - source.position, 0, segment.end);
   return source;
 }
 
-// Taps of a channel in registers, and its bias.
+// Stages the inputs that `outputs` outputs need for a group of taps from `first_tap` on: those of
+// tap first_tap + k for output j go to element skip + k staged_dilation + j.
+template <typename T>
+__device__ __forceinline__ void stage(const Packs& p, const Source<T>& source, int first_tap,
+                                      int outputs, int lane, uint4* inputs) {
+  constexpr int kWidth = kPackWidth<T>;
+  const int taps = min(p.group_taps, p.taps - first_tap);
+  const bool apart = p.staged_dilation < p.dilation;
+  const int reach = apart ? outputs : outputs + (taps - 1) * p.dilation;
+  for (int k = 0; k < (apart ? taps : 1); ++k) {
+    const int place = source.skip + k * p.staged_dilation;
+    const int skip = place & (kWidth - 1);
+    const int64_t first = source.position + int64_t{first_tap + k} * p.dilation - skip;
+    const RowPart part = row_part<T>(first, (skip + reach + kWidth - 1) / kWidth, p.in_length);
+    stage_row(part, source.row, p.in_length, p.padding_mode, lane, kWarp, inputs + place / kWidth);
+  }
+  wait_for_copies();
+  __syncwarp();
+}
+
+// Taps of a channel in registers, and its bias. kTaps = 0: in memory.
 template <int kTaps>
 struct Taps {
   float values[kTaps / 4 * 4 + 4];
-  const float* source;
 
-  __device__ __forceinline__ explicit Taps(const float* taps) : source(taps) {
+  __device__ __forceinline__ Taps(const Packs&, const float* source) {
 #pragma unroll
     for (int i = 0; i <= kTaps; i += 4) {
       const float4 four = __ldg(reinterpret_cast<const float4*>(source + i));
@@ -125,110 +130,119 @@ struct Taps {
       values[i + 3] = four.w;
     }
   }
-  __device__ __forceinline__ float tap(int k) const { return values[k]; }
-  /// The same for a k that is not known when it is compiled.
-  __device__ __forceinline__ float read(int k) const { return __ldg(source + k); }
-  __device__ __forceinline__ float bias(const Packs&) const { return values[kTaps]; }
+  __device__ __forceinline__ float bias() const { return values[kTaps]; }
 };
 template <>
 struct Taps<0> {
   const float* source;
+  float bias_value;
 
-  __device__ __forceinline__ explicit Taps(const float* taps) : source(taps) {}
-  __device__ __forceinline__ float tap(int k) const { return __ldg(source + k); }
-  __device__ __forceinline__ float read(int k) const { return tap(k); }
-  __device__ __forceinline__ float bias(const Packs& p) const { return __ldg(source + p.taps); }
+  __device__ __forceinline__ Taps(const Packs& p, const float* taps)
+      : source(taps), bias_value(__ldg(taps + p.taps)) {}
+  __device__ __forceinline__ float bias() const { return bias_value; }
 };
 
-// The inputs of one pack of outputs. kTaps = 0: they are loaded as they are added.
-template <typename T, int kTaps, bool kDense>
-struct Window {
-  static constexpr int kWidth = kPackWidth<T>;
-  static constexpr int kCount = kDense ? kWidth + kTaps - 1 : kWidth;
-  Run<T, kCount> runs[kDense || kTaps == 0 ? 1 : kTaps];
-
-  __device__ __forceinline__ void load(const Packs& p, const Source<T>& source, int output) {
-    if constexpr (kDense) {
-      runs[0].load(source.packs + output / kWidth, source.skip);
-    } else if constexpr (kTaps > 0) {
-#pragma unroll
-      for (int k = 0; k < kTaps; ++k) load_tap(p, source, output, k, runs[k]);
-    }
-  }
-
-  __device__ __forceinline__ void add(const Packs& p, const Source<T>& source, int output,
-                                      const Taps<kTaps>& taps, float (&sum)[kWidth]) {
-    if constexpr (kDense) {
-      float values[kCount];
-      runs[0].unpack(source.skip, values);
-#pragma unroll
-      for (int k = 0; k < kTaps; ++k) {
-#pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(taps.tap(k), values[j + k], sum[j]);
-      }
-    } else if constexpr (kTaps > 0) {
-#pragma unroll
-      for (int k = 0; k < kTaps; ++k) add_tap(p, source, k, taps.tap(k), runs[k], sum);
-    } else {
-#pragma unroll 4
-      for (int k = 0; k < p.taps; ++k) {
-        load_tap(p, source, output, k, runs[0]);
-        add_tap(p, source, k, taps.tap(k), runs[0], sum);
-      }
-    }
-  }
-
- private:
-  static __device__ __forceinline__ void load_tap(const Packs& p, const Source<T>& source,
-                                                  int output, int k, Run<T, kCount>& run) {
-    const int first = source.skip + k * p.dilation;
-    run.load(source.packs + (output + first) / kWidth, first & (kWidth - 1));
-  }
-  static __device__ __forceinline__ void add_tap(const Packs& p, const Source<T>& source, int k,
-                                                 float tap, Run<T, kCount>& run,
-                                                 float (&sum)[kWidth]) {
-    float values[kCount];
-    run.unpack((source.skip + k * p.dilation) & (kWidth - 1), values);
-#pragma unroll
-    for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap, values[j], sum[j]);
-  }
-};
-
-// The sums of a pack near the end of a row, input by input.
-template <typename T, int kTaps, bool kDense>
-__device__ __forceinline__ void add_guarded(const Packs& p, const Source<T>& source, int output,
-                                            const Taps<kTaps>& taps, float (&sum)[kPackWidth<T>]) {
+// Adds the products of kTaps neighbouring taps to a pack of outputs.
+template <typename T, int kTaps>
+__device__ __forceinline__ void add_dense(const uint4* packs, int skip, const Taps<kTaps>& taps,
+                                          float (&sum)[kPackWidth<T>]) {
   constexpr int kWidth = kPackWidth<T>;
-  constexpr int kCount = kDense ? kWidth + kTaps - 1 : kWidth;
-  const int count = kDense ? 1 : p.taps;
+  float values[kWidth + kTaps - 1];
+  read_run<T>(packs, skip, values);
+#pragma unroll
+  for (int k = 0; k < kTaps; ++k) {
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(taps.values[k], values[k + j], sum[j]);
+  }
+}
+
+// The pack's worth of elements from word kWord of two neighbouring packs on.
+template <typename T, int kWord>
+__device__ __forceinline__ void align_packs(const uint4& pack, const uint4& next, int odd,
+                                            float* values) {
+  const uint32_t words[8] = {pack.x, pack.y, pack.z, pack.w, next.x, next.y, next.z, next.w};
+  float aligned[kPackWidth<T>];
+  unpack_words<T>(words + kWord, odd, aligned);
+#pragma unroll
+  for (int j = 0; j < kPackWidth<T>; ++j) values[j] = aligned[j];
+}
+
+// The same for `count` taps in memory, a pack's width of them at a time, each input unpacked once.
+template <typename T, int kWord>
+__device__ __forceinline__ void add_many(const uint4* packs, int odd, const float* taps, int count,
+                                         float (&sum)[kPackWidth<T>]) {
+  constexpr int kWidth = kPackWidth<T>;
+  float values[2 * kWidth];
+  uint4 next = packs[1];
+  align_packs<T, kWord>(packs[0], next, odd, values);
+  packs += 2;
+#pragma unroll 2
+  for (; count >= kWidth; count -= kWidth) {
+    float tap[kWidth];
+#pragma unroll
+    for (int k = 0; k < kWidth; k += 4) {
+      const float4 four = __ldg(reinterpret_cast<const float4*>(taps + k));
+      tap[k] = four.x;
+      tap[k + 1] = four.y;
+      tap[k + 2] = four.z;
+      tap[k + 3] = four.w;
+    }
+    const uint4 pack = next;
+    next = *packs;
+    align_packs<T, kWord>(pack, next, odd, values + kWidth);
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) {
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap[k], values[k + j], sum[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) values[j] = values[kWidth + j];
+    taps += kWidth;
+    ++packs;
+  }
+  if (count == 0) return;
+  align_packs<T, kWord>(next, *packs, odd, values + kWidth);
+#pragma unroll
+  for (int k = 0; k < kWidth - 1; ++k) {
+    if (k >= count) break;
+    const float tap = __ldg(taps + k);
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap, values[k + j], sum[j]);
+  }
+}
+
+// Adds the product of one tap, `place` elements behind `packs`.
+template <typename T>
+__device__ __forceinline__ void add_tap(const uint4* packs, int place, float tap,
+                                        float (&sum)[kPackWidth<T>]) {
+  constexpr int kWidth = kPackWidth<T>;
+  float values[kWidth];
+  read_run<T>(packs + place / kWidth, place & (kWidth - 1), values);
+#pragma unroll
+  for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap, values[j], sum[j]);
+}
+
+// Adds the products of the staged taps, first_tap and those behind it.
+template <typename T, int kTaps, bool kDense>
+__device__ __forceinline__ void add_staged(const Packs& p, const uint4* packs, int skip,
+                                           int first_tap, const Taps<kTaps>& taps,
+                                           float (&sum)[kPackWidth<T>]) {
+  const int count = min(p.group_taps, p.taps - first_tap);
+  if constexpr (kDense && kTaps > 0) {
+    add_dense<T>(packs, skip, taps, sum);
+  } else if constexpr (kDense) {
+    with_first_word<T>(skip, [&](auto word) {
+      add_many<T, word>(packs, skip & (kWordWidth<T> - 1), taps.source + first_tap, count, sum);
+    });
+  } else if constexpr (kTaps > 0) {
+#pragma unroll
+    for (int k = 0; k < kTaps; ++k) {
+      add_tap<T>(packs, skip + k * p.staged_dilation, taps.values[k], sum);
+    }
+  } else {
 #pragma unroll 1
-  for (int k = 0; k < count; ++k) {
-    const int64_t position = source.position + output + k * p.dilation;
-    const int low = clamp_to(-position, 0, kCount);
-    const int high = clamp_to(p.in_length - position, 0, kCount);
-    float values[kCount];
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      values[i] = i >= low && i < high ? to_float(source.row[position + i]) : 0.0f;
-    }
-    if (p.padding_mode != PaddingMode::kZeros) {
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) {
-        if (i < low || i >= high) {
-          values[i] = read_beyond(source.row, position + i, p.in_length, p.padding_mode);
-        }
-      }
-    }
-    if constexpr (kDense) {
-#pragma unroll
-      for (int t = 0; t < kTaps; ++t) {
-#pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(taps.tap(t), values[j + t], sum[j]);
-      }
-    } else {
-      const float tap = taps.read(k);
-#pragma unroll
-      for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap, values[j], sum[j]);
+    for (int k = 0; k < count; ++k) {
+      add_tap<T>(packs, skip + k * p.staged_dilation, __ldg(taps.source + first_tap + k), sum);
     }
   }
 }
@@ -254,57 +268,37 @@ __device__ __forceinline__ void store(const Packs& p, const Pointers<T>& at, con
 }
 
 template <typename T, int kTaps, bool kDense>
-__global__ void __launch_bounds__(kWarp* kWarps, kTaps == 0 ? 3 : 4)
+__global__ void __launch_bounds__(kWarp* kWarps, 8)
     depthwise_packs_kernel(const __grid_constant__ Packs p,
                            const __grid_constant__ Pointers<T> at) {
   constexpr int kWidth = kPackWidth<T>;
   constexpr int kPass = kWarp * kWidth;
-  constexpr int kAtOnce = 2;  // passes whose loads are under way together
   // The same for the whole warp, and said so.
   const int warp = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarp, 0);
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t index = int64_t{blockIdx.x} * kWarps + warp;
   if (index >= p.segments) return;
   const Segment segment = segment_of<T>(p, index);
   if (segment.end <= segment.begin) return;
   const Source<T> source = source_of(p, segment, at.x);
-  const Taps<kTaps> taps(at.weight + p.by_channels.remainder(segment.row) * p.pitch);
-  const float bias = taps.bias(p);
+  uint4* inputs = reinterpret_cast<uint4*>(dynamic_shared()) + warp * p.warp_packs;
+  const Taps<kTaps> taps(p, at.weight + p.by_channels.remainder(segment.row) * p.pitch);
+  stage(p, source, 0, segment.end, lane, inputs);
   const int64_t first = segment.row * p.out_length + segment.position;
-  const int lane_output = static_cast<int>(threadIdx.x) % kWarp * kWidth;
-
-  int pass = 0;
-  while (pass < segment.end) {
-    if (pass >= source.low && pass >= segment.begin && pass + kAtOnce * kPass <= source.high) {
-      Window<T, kTaps, kDense> windows[kAtOnce];
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        windows[i].load(p, source, pass + i * kPass + lane_output);
+  for (int pass = 0; pass < segment.end; pass += kPass) {
+    const int output = pass + lane * kWidth;
+    const uint4* packs = inputs + pass / kWidth + lane;
+    float sum[kWidth] = {};
+    add_staged<T, kTaps, kDense>(p, packs, source.skip, 0, taps, sum);
+    if constexpr (kTaps == 0) {
+      // A segment is one pass where its taps take several groups.
+      for (int k = p.group_taps; k < p.taps; k += p.group_taps) {
+        __syncwarp();
+        stage(p, source, k, segment.end, lane, inputs);
+        add_staged<T, kTaps, kDense>(p, packs, source.skip, k, taps, sum);
       }
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const int output = pass + i * kPass + lane_output;
-        float sum[kWidth] = {};
-        windows[i].add(p, source, output, taps, sum);
-#pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum[j] += bias;
-        finish_pack(sum, first + output, at.epilogue, p.residual_aligned, at.y);
-      }
-      pass += kAtOnce * kPass;
-      continue;
     }
-    const int output = pass + lane_output;
-    if (output < segment.end) {
-      float sum[kWidth] = {};
-      if (output >= source.low && output + kWidth <= source.high) {
-        Window<T, kTaps, kDense> window;
-        window.load(p, source, output);
-        window.add(p, source, output, taps, sum);
-      } else {
-        add_guarded<T, kTaps, kDense>(p, source, output, taps, sum);
-      }
-      store(p, at, segment, first, output, bias, sum);
-    }
-    pass += kPass;
+    if (output < segment.end) store(p, at, segment, first, output, taps.bias(), sum);
   }
 }
 
@@ -313,6 +307,7 @@ void launch_packs(const DepthwisePacks& cut, const Packs& p, const Pointers<T>& 
                   CudaStream stream) {
   LaunchConfig config{"depthwise_packs", (p.segments - 1) / kWarps + 1};
   config.block = kWarp * kWarps;
+  config.shared_bytes = cut.shared_bytes();
   config.stream = stream;
   launch(depthwise_packs_kernel<T, kTaps, kDense>, config, p, at);
 }
@@ -335,8 +330,10 @@ void launch_dense(const DepthwisePacks& cut, const Packs& p, const Pointers<T>& 
       return launch_packs<T, 6, true>(cut, p, at, stream);
     case 7:
       return launch_packs<T, 7, true>(cut, p, at, stream);
-    default:
+    case 8:
       return launch_packs<T, 8, true>(cut, p, at, stream);
+    default:
+      return launch_packs<T, 0, true>(cut, p, at, stream);
   }
 }
 
@@ -367,7 +364,6 @@ void depthwise_packs(const Conv1dProblem& c, const DepthwisePacks& cut,
         .in_length = c.in_length,
         .out_length = c.out_length,
         .left = c.pad_left,
-        .in_rows = c.batch * c.in_channels,
         .segments = c.batch * c.out_channels * cut.row_segments,
         .by_row_segments = FastDivide(cut.row_segments),
         .by_channels = FastDivide(c.out_channels),
@@ -375,13 +371,15 @@ void depthwise_packs(const Conv1dProblem& c, const DepthwisePacks& cut,
         .padding_mode = c.padding_mode,
         .row_segments = static_cast<int>(cut.row_segments),
         .segment = static_cast<int>(cut.segment),
-        .span = static_cast<int>((c.kernel_size - 1) * c.dilation),
         .dilation = static_cast<int>(c.dilation),
+        .staged_dilation = static_cast<int>(cut.staged_dilation),
         .taps = static_cast<int>(c.kernel_size),
+        .group_taps = static_cast<int>(cut.group_taps),
+        .warp_packs = static_cast<int>(cut.warp_packs),
         .pitch = static_cast<int>(cut.weights.pitch()),
         .out_skew = static_cast<int>(reinterpret_cast<uintptr_t>(at.y) % 32 / sizeof(T)),
         .residual_aligned = skew_of(static_cast<const T*>(tensors.residual)) == skew_of(at.y)};
-    if (c.dilation == 1 && c.kernel_size <= kMostWindowTaps) {
+    if (c.dilation == 1) {
       launch_dense<T>(cut, p, at, stream);
     } else {
       launch_dilated<T>(cut, p, at, stream);

@@ -21,6 +21,7 @@
 #include "layers/conv1d/cuda/copy_async.h"
 #include "layers/conv1d/cuda/depthwise.h"
 #include "layers/conv1d/cuda/pack_epilogue.h"
+#include "layers/conv1d/cuda/stage_row.h"
 #include "layers/conv1d/cuda/unaligned.h"
 
 namespace engine::cuda {
@@ -106,17 +107,6 @@ __device__ __forceinline__ int row_skew(const Tiles& p, int64_t input_row) {
 }
 
 // The packs of one row that a block stages.
-struct RowPart {
-  int64_t first;    // position in the row of the first pack's first element; may be negative
-  int count;        // of packs
-  int inner_begin;  // packs from here
-  int inner_end;    // to here hold real inputs only
-};
-
-__device__ __forceinline__ int clamp_to(int64_t value, int low, int high) {
-  return static_cast<int>(max(min(value, int64_t{high}), int64_t{low}));
-}
-
 template <typename T>
 __device__ __forceinline__ RowPart part_of(const Tiles& p, const Span& span, int64_t row,
                                            int skew) {
@@ -124,32 +114,8 @@ __device__ __forceinline__ RowPart part_of(const Tiles& p, const Span& span, int
   const int64_t begin = row == span.first_row ? first_pack<T>(p, span) * kWidth : 0;
   const int64_t last = row == span.last_row ? span.last_group : p.row_groups - 1;
   const int64_t end = last * p.group_stride + p.group_reach;
-  RowPart part;
-  part.first = begin - p.left - skew;
-  part.count = static_cast<int>((end - begin + skew + kWidth - 1) / kWidth);
-  part.inner_begin = clamp_to((kWidth - 1 - part.first) / kWidth, 0, part.count);
-  part.inner_end = clamp_to((p.in_length - part.first) / kWidth, part.inner_begin, part.count);
-  return part;
-}
-
-// Stages a row's part by the `team` threads of which this one is number `lane`.
-template <typename T>
-__device__ __forceinline__ void stage_row(const Tiles& p, const RowPart& part, int lane, int team,
-                                          const T* x_row, uint4* target) {
-  constexpr int kWidth = kPackWidth<T>;
-  const T* source = x_row + part.first;
-#pragma unroll 2
-  for (int i = part.inner_begin + lane; i < part.inner_end; i += team) {
-    copy_async_16(target + i, source + i * kWidth);
-  }
-  const int before = part.inner_begin * kWidth;
-  const int inner = (part.inner_end - part.inner_begin) * kWidth;
-#pragma unroll 1
-  for (int i = lane; i < part.count * kWidth - inner; i += team) {
-    const int place = i < before ? i : i + inner;
-    reinterpret_cast<T*>(target)[place] =
-        read_padded(x_row, part.first + place, p.in_length, p.padding_mode);
-  }
+  return row_part<T>(begin - p.left - skew,
+                     static_cast<int>((end - begin + skew + kWidth - 1) / kWidth), p.in_length);
 }
 
 // A row's inputs and taps are shared out among a team of threads, rows among the teams.
@@ -165,7 +131,7 @@ __device__ __forceinline__ void stage(const Tiles& p, const Span& span, const Po
     const int64_t row = span.first_row + i;
     const int64_t input_row = p.by_multiplier.quotient(row);
     const RowPart part = part_of<T>(p, span, row, row_skew<T>(p, input_row));
-    stage_row(p, part, lane, team, at.x + input_row * p.in_length,
+    stage_row(part, at.x + input_row * p.in_length, p.in_length, p.padding_mode, lane, team,
               inputs + (i == 0 ? 0 : i * p.row_packs - skipped));
     const float* source = at.weight + p.by_channels.remainder(row) * p.weight_pitch;
     for (int k = 4 * lane; k < p.weight_pitch; k += 4 * team) {

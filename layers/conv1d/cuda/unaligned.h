@@ -1,70 +1,78 @@
-// Elements at any place of a tensor, read by aligned loads of 16 bytes.
+// Elements at any place among packs of 16 bytes, read by aligned loads.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "engine/cuda/pack.h"
 #include "layers/conv1d/padding_mode.h"
 
 namespace engine::cuda {
 
-/// kCount neighbouring elements that begin anywhere among packs of 16 bytes, loaded and unpacked in
-/// two steps, so that several loads can be under way before the first is waited for.
+/// Elements of a 32-bit word.
+template <typename T>
+inline constexpr int kWordWidth = 4 / sizeof(T);
+
+/// The two 16-bit elements of a word in f32.
+template <typename T>
+__device__ __forceinline__ float2 unpack_word(uint32_t word) {
+  if constexpr (std::is_same_v<T, __half>) {
+    return __half22float2(*reinterpret_cast<const __half2*>(&word));
+  } else {
+    return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
+  }
+}
+
+/// Turns neighbouring words into kCount elements from element `odd` of the first on; 16-bit
+/// elements take kCount / 2 + 1 words.
 template <typename T, int kCount>
-class Run {
- public:
-  /// Packs that a run may touch.
-  static constexpr int kPacks = (kCount + 2 * kPackWidth<T> - 2) / kPackWidth<T>;
-
-  /// Loads the elements that begin `skip` elements behind `packs`.
-  __device__ __forceinline__ void load(const uint4* packs, int skip) {
+__device__ __forceinline__ void unpack_words(const uint32_t* words, int odd,
+                                             float (&values)[kCount]) {
+  if constexpr (kWordWidth<T> == 1) {
 #pragma unroll
-    for (int i = 0; i < kPacks; ++i) {
-      uint4 pack = {};
-      if (i * kPackWidth<T> < skip + kCount) pack = __ldg(packs + i);
-      words_[4 * i] = pack.x;
-      words_[4 * i + 1] = pack.y;
-      words_[4 * i + 2] = pack.z;
-      words_[4 * i + 3] = pack.w;
+    for (int i = 0; i < kCount; ++i) values[i] = __uint_as_float(words[i]);
+  } else {
+#pragma unroll
+    for (int i = 0; i < kCount; i += 2) {
+      const uint32_t next = i + 1 < kCount ? words[i / 2 + 1] : 0;
+      const float2 two = unpack_word<T>(__funnelshift_r(words[i / 2], next, 16 * odd));
+      values[i] = two.x;
+      if (i + 1 < kCount) values[i + 1] = two.y;
     }
   }
+}
 
-  /// The elements in f32, `skip` as it was loaded with. Call once.
-  __device__ __forceinline__ void unpack(int skip, float (&values)[kCount]) {
-    constexpr int kPerWord = 4 / sizeof(T);
-    shift<2>(skip / kPerWord & 2);
-    shift<1>(skip / kPerWord & 1);
-    if constexpr (kPerWord == 1) {
-#pragma unroll
-      for (int i = 0; i < kCount; ++i) values[i] = __uint_as_float(words_[i]);
-    } else {
-      const int bits = 16 * (skip & 1);
-#pragma unroll
-      for (int i = 0; i < kCount; i += 2) {
-        const uint32_t next = i / 2 + 1 < 4 * kPacks ? words_[i / 2 + 1] : 0;
-        const uint32_t two = __funnelshift_r(words_[i / 2], next, bits);
-        values[i] = half_of(two);
-        if (i + 1 < kCount) values[i + 1] = half_of(two >> 16);
-      }
-    }
+/// Calls body(word), a compile-time number, with skip / kWordWidth<T> for a `skip` below
+/// kPackWidth<T> that is the same for the whole warp.
+template <typename T, typename Body>
+__device__ __forceinline__ void with_first_word(int skip, Body&& body) {
+  switch (skip / kWordWidth<T>) {
+    case 0:
+      return body(std::integral_constant<int, 0>{});
+    case 1:
+      return body(std::integral_constant<int, 1>{});
+    case 2:
+      return body(std::integral_constant<int, 2>{});
+    default:
+      return body(std::integral_constant<int, 3>{});
   }
+}
 
- private:
-  template <int kBy>
-  __device__ __forceinline__ void shift(int enabled) {
+/// Reads the kCount elements that begin `skip` elements behind `packs` in shared memory, as f32.
+template <typename T, int kCount>
+__device__ __forceinline__ void read_run(const uint4* packs, int skip, float (&values)[kCount]) {
+  constexpr int kWords = kCount / kWordWidth<T> + (kWordWidth < T >> 1 ? 1 : 0);
+  if constexpr (kCount == kPackWidth<T> && kWordWidth < T >> 1) {
+    if (skip == 0) return load_whole_pack(reinterpret_cast<const T*>(packs), values);
+  }
+  with_first_word<T>(skip, [&](auto first) {
+    constexpr int kPacks = (first + kWords + 3) / 4;
+    uint32_t words[4 * kPacks];
 #pragma unroll
-    for (int i = 0; i + kBy < 4 * kPacks; ++i) {
-      if (enabled) words_[i] = words_[i + kBy];
-    }
-  }
-
-  static __device__ __forceinline__ float half_of(uint32_t word) {
-    const auto bits = static_cast<uint16_t>(word);
-    return to_float(*reinterpret_cast<const T*>(&bits));
-  }
-
-  uint32_t words_[4 * kPacks];
-};
+    for (int i = 0; i < kPacks; ++i) reinterpret_cast<uint4*>(words)[i] = packs[i];
+    unpack_words<T>(words + first, skip & (kWordWidth<T> - 1), values);
+  });
+}
 
 /// How many elements the tensor at `data` begins beyond a multiple of 16 bytes.
 template <typename T>
@@ -79,13 +87,6 @@ __device__ __forceinline__ T read_padded(const T* row, int64_t position, int64_t
                                          PaddingMode mode) {
   const int64_t source = padded_source(position, length, mode);
   return source >= 0 && source < length ? row[source] : from_float<T>(0.0f);
-}
-
-/// read_padded() in f32, out of line where few outputs need it.
-template <typename T>
-__device__ __noinline__ float read_beyond(const T* row, int64_t position, int64_t length,
-                                          PaddingMode mode) {
-  return to_float(read_padded(row, position, length, mode));
 }
 
 }  // namespace engine::cuda

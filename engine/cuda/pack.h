@@ -32,6 +32,7 @@ struct PackRange {
   int low;
   int high;
 
+  __device__ __forceinline__ PackRange(int first, int behind) : low(first), high(behind) {}
   __device__ __forceinline__ PackRange(int64_t first, int64_t begin, int64_t end, int width)
       : low(begin > first ? static_cast<int>(min(begin - first, int64_t{width})) : 0),
         high(end < first + width ? static_cast<int>(max(end - first, int64_t{0})) : width) {}

@@ -12,11 +12,12 @@ namespace {
 constexpr int64_t kManyBlocks = 132 * 8;
 
 // Passes of a warp: enough to share the work of setting it up.
-constexpr int64_t kMostPasses = 12;
+constexpr int64_t kMostPasses = 8;
 
-// Packs of shared memory for a warp: with which a multiprocessor still takes eight blocks, and at
-// most.
+// Packs of shared memory for a warp: with which a multiprocessor still takes eight blocks; with
+// which it takes four; and at most.
 constexpr int64_t kGoodWarpPacks = (6 << 10) / 16;
+constexpr int64_t kManyWarpPacks = (14 << 10) / 16;
 constexpr int64_t kMostWarpPacks = (24 << 10) / 16;
 
 // Bytes of shared memory with which a multiprocessor still takes five blocks.
@@ -46,10 +47,12 @@ void set_segment(const Conv1dProblem& p, int64_t most_passes, int64_t row_passes
   cut.row_segments = (row_passes - 1) / most_passes + 1;
   cut.segment = ((row_passes - 1) / cut.row_segments + 1) * 32 * width;
   // Windows that do not overlap are staged one behind the other, each aligned as in memory.
-  const int64_t apart = cut.segment + 2 * width;
-  cut.staged_dilation = std::min(p.dilation, apart + p.dilation % width);
-  const int64_t reach = (cut.group_taps - 1) * cut.staged_dilation + cut.segment;
-  cut.warp_packs = (reach - 1) / width + 4;
+  const int64_t line = 8 * width;
+  const int64_t apart = round_up(cut.segment, line) + line + p.dilation % line;
+  cut.staged_dilation = std::min(p.dilation, apart);
+  // With a line before the first and two packs behind the last.
+  const int64_t reach = line + (cut.group_taps - 1) * cut.staged_dilation + cut.segment;
+  cut.warp_packs = (reach - 1) / width + 3;
 }
 
 }  // namespace
@@ -65,14 +68,18 @@ DepthwisePacks cut_depthwise_packs(const Conv1dProblem& p) {
   int64_t most =
       std::clamp(all_passes / (kManyBlocks * kDepthwisePackWarps), int64_t{1}, kMostPasses);
   DepthwisePacks cut;
-  cut.weights = {1, p.kernel_size};
+  // Taps beyond eight are read by vectors.
+  cut.weights = {1, p.kernel_size > 8 ? round_up(p.kernel_size, 8) : p.kernel_size};
   cut.group_taps = p.kernel_size;
   set_segment(p, most, row_passes, cut);
-  while (cut.segment > pass && cut.warp_packs > kGoodWarpPacks) {
+  // Smaller segments, unless most of what they read would be read again for the next.
+  while (cut.segment > pass && (cut.warp_packs > kManyWarpPacks ||
+                                (cut.warp_packs > kGoodWarpPacks &&
+                                 cut.segment > 4 * (cut.group_taps - 1) * cut.staged_dilation))) {
     set_segment(p, cut.segment / pass / 2, row_passes, cut);
   }
   if (cut.warp_packs > kMostWarpPacks) {
-    const int64_t room = kMostWarpPacks * width - 4 * width - pass;
+    const int64_t room = kMostWarpPacks * width - 12 * width - pass;
     cut.group_taps = (room / cut.staged_dilation + 1) / 8 * 8;
     set_segment(p, 1, row_passes, cut);
   }

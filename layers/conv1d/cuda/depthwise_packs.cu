@@ -25,6 +25,7 @@ namespace {
 
 constexpr int kWarp = 32;
 constexpr int kWarps = kDepthwisePackWarps;
+constexpr int kLineBytes = 16 * kLinePacks;
 
 struct Packs {
   int64_t in_length;
@@ -42,6 +43,7 @@ struct Packs {
   int taps;
   int group_taps;  // staged at a time
   int warp_packs;  // of shared memory
+  int bias_place;  // behind a channel's taps
   int pitch;       // of a channel's taps and bias
   int out_skew;    // elements that y begins beyond a multiple of 32 bytes
   bool residual_aligned;
@@ -82,7 +84,7 @@ template <typename T>
 struct Source {
   const T* row;      // of x
   int64_t position;  // in the row, of the first output's first input; may be negative
-  int skip;          // elements before it in its pack
+  int skip;          // elements before it in its cache line
 };
 
 template <typename T>
@@ -91,25 +93,29 @@ __device__ __forceinline__ Source<T> source_of(const Packs& p, const Segment& se
   source.row = x + p.by_multiplier.quotient(segment.row) * p.in_length;
   source.position = segment.position - p.left;
   const auto address = reinterpret_cast<uintptr_t>(source.row + source.position);
-  source.skip = static_cast<int>(address & 15) / static_cast<int>(sizeof(T));
+  source.skip = static_cast<int>(address % kLineBytes / sizeof(T));
   return source;
 }
 
 // Stages the inputs that `outputs` outputs need for a group of taps from `first_tap` on: those of
-// tap first_tap + k for output j go to element skip + k staged_dilation + j.
+// tap first_tap + k for output j go to element skip + k staged_dilation + j. Whole cache lines are
+// read.
 template <typename T>
 __device__ __forceinline__ void stage(const Packs& p, const Source<T>& source, int first_tap,
                                       int outputs, int lane, uint4* inputs) {
   constexpr int kWidth = kPackWidth<T>;
+  constexpr int kLine = kLineBytes / sizeof(T);
   const int taps = min(p.group_taps, p.taps - first_tap);
   const bool apart = p.staged_dilation < p.dilation;
   const int reach = apart ? outputs : outputs + (taps - 1) * p.dilation;
+#pragma unroll 1
   for (int k = 0; k < (apart ? taps : 1); ++k) {
     const int place = source.skip + k * p.staged_dilation;
-    const int skip = place & (kWidth - 1);
+    const int skip = place & (kLine - 1);
     const int64_t first = source.position + int64_t{first_tap + k} * p.dilation - skip;
     const RowPart part = row_part<T>(first, (skip + reach + kWidth - 1) / kWidth, p.in_length);
-    stage_row(part, source.row, p.in_length, p.padding_mode, lane, kWarp, inputs + place / kWidth);
+    stage_row(part, source.row, p.in_length, p.padding_mode, lane, kWarp,
+              inputs + (place - skip) / kWidth);
   }
   wait_for_copies();
   __syncwarp();
@@ -138,7 +144,7 @@ struct Taps<0> {
   float bias_value;
 
   __device__ __forceinline__ Taps(const Packs& p, const float* taps)
-      : source(taps), bias_value(__ldg(taps + p.taps)) {}
+      : source(taps), bias_value(__ldg(taps + p.bias_place)) {}
   __device__ __forceinline__ float bias() const { return bias_value; }
 };
 
@@ -167,26 +173,31 @@ __device__ __forceinline__ void align_packs(const uint4& pack, const uint4& next
   for (int j = 0; j < kPackWidth<T>; ++j) values[j] = aligned[j];
 }
 
+// kWidth taps in memory.
+template <int kWidth>
+__device__ __forceinline__ void load_taps(const float* taps, float (&values)[kWidth]) {
+#pragma unroll
+  for (int k = 0; k < kWidth; k += 4) {
+    const float4 four = __ldg(reinterpret_cast<const float4*>(taps + k));
+    values[k] = four.x;
+    values[k + 1] = four.y;
+    values[k + 2] = four.z;
+    values[k + 3] = four.w;
+  }
+}
+
 // The same for `count` taps in memory, a pack's width of them at a time, each input unpacked once.
 template <typename T, int kWord>
 __device__ __forceinline__ void add_many(const uint4* packs, int odd, const float* taps, int count,
                                          float (&sum)[kPackWidth<T>]) {
   constexpr int kWidth = kPackWidth<T>;
-  float values[2 * kWidth];
+  float values[2 * kWidth], tap[kWidth];
   uint4 next = packs[1];
   align_packs<T, kWord>(packs[0], next, odd, values);
   packs += 2;
 #pragma unroll 2
   for (; count >= kWidth; count -= kWidth) {
-    float tap[kWidth];
-#pragma unroll
-    for (int k = 0; k < kWidth; k += 4) {
-      const float4 four = __ldg(reinterpret_cast<const float4*>(taps + k));
-      tap[k] = four.x;
-      tap[k + 1] = four.y;
-      tap[k + 2] = four.z;
-      tap[k + 3] = four.w;
-    }
+    load_taps(taps, tap);
     const uint4 pack = next;
     next = *packs;
     align_packs<T, kWord>(pack, next, odd, values + kWidth);
@@ -201,13 +212,13 @@ __device__ __forceinline__ void add_many(const uint4* packs, int odd, const floa
     ++packs;
   }
   if (count == 0) return;
+  load_taps(taps, tap);
   align_packs<T, kWord>(next, *packs, odd, values + kWidth);
 #pragma unroll
   for (int k = 0; k < kWidth - 1; ++k) {
     if (k >= count) break;
-    const float tap = __ldg(taps + k);
 #pragma unroll
-    for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap, values[k + j], sum[j]);
+    for (int j = 0; j < kWidth; ++j) sum[j] = fmaf(tap[k], values[k + j], sum[j]);
   }
 }
 
@@ -247,26 +258,6 @@ __device__ __forceinline__ void add_staged(const Packs& p, const uint4* packs, i
   }
 }
 
-// What becomes of the sums of the pack of outputs from `output` on.
-template <typename T>
-__device__ __forceinline__ void store(const Packs& p, const Pointers<T>& at, const Segment& segment,
-                                      int64_t first, int output, float bias,
-                                      float (&sum)[kPackWidth<T>]) {
-  constexpr int kWidth = kPackWidth<T>;
-#pragma unroll
-  for (int j = 0; j < kWidth; ++j) sum[j] += bias;
-  if (output >= segment.begin && output + kWidth <= segment.end) {
-    finish_pack(sum, first + output, at.epilogue, p.residual_aligned, at.y);
-    return;
-  }
-#pragma unroll
-  for (int j = 0; j < kWidth; ++j) {
-    const int64_t index = first + output + j;
-    if (output + j < segment.begin || output + j >= segment.end) continue;
-    at.y[index] = from_float<T>(finish<T>(sum[j], index, at.epilogue));
-  }
-}
-
 template <typename T, int kTaps, bool kDense>
 __global__ void __launch_bounds__(kWarp* kWarps, 8)
     depthwise_packs_kernel(const __grid_constant__ Packs p,
@@ -285,20 +276,27 @@ __global__ void __launch_bounds__(kWarp* kWarps, 8)
   const Taps<kTaps> taps(p, at.weight + p.by_channels.remainder(segment.row) * p.pitch);
   stage(p, source, 0, segment.end, lane, inputs);
   const int64_t first = segment.row * p.out_length + segment.position;
+  const uint4* first_packs = inputs + source.skip / kWidth + lane;
+  const int skip = source.skip & (kWidth - 1);
   for (int pass = 0; pass < segment.end; pass += kPass) {
     const int output = pass + lane * kWidth;
-    const uint4* packs = inputs + pass / kWidth + lane;
+    const uint4* packs = first_packs + pass / kWidth;
     float sum[kWidth] = {};
-    add_staged<T, kTaps, kDense>(p, packs, source.skip, 0, taps, sum);
+    add_staged<T, kTaps, kDense>(p, packs, skip, 0, taps, sum);
     if constexpr (kTaps == 0) {
       // A segment is one pass where its taps take several groups.
       for (int k = p.group_taps; k < p.taps; k += p.group_taps) {
         __syncwarp();
         stage(p, source, k, segment.end, lane, inputs);
-        add_staged<T, kTaps, kDense>(p, packs, source.skip, k, taps, sum);
+        add_staged<T, kTaps, kDense>(p, packs, skip, k, taps, sum);
       }
     }
-    if (output < segment.end) store(p, at, segment, first, output, taps.bias(), sum);
+    if (output < segment.end) {
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j) sum[j] += taps.bias();
+      const PackRange range(max(segment.begin - output, 0), min(segment.end - output, kWidth));
+      finish_pack(sum, first + output, range, at.epilogue, p.residual_aligned, at.y);
+    }
   }
 }
 
@@ -376,6 +374,7 @@ void depthwise_packs(const Conv1dProblem& c, const DepthwisePacks& cut,
         .taps = static_cast<int>(c.kernel_size),
         .group_taps = static_cast<int>(cut.group_taps),
         .warp_packs = static_cast<int>(cut.warp_packs),
+        .bias_place = static_cast<int>(cut.weights.bias_place()),
         .pitch = static_cast<int>(cut.weights.pitch()),
         .out_skew = static_cast<int>(reinterpret_cast<uintptr_t>(at.y) % 32 / sizeof(T)),
         .residual_aligned = skew_of(static_cast<const T*>(tensors.residual)) == skew_of(at.y)};

@@ -243,9 +243,9 @@ __device__ __forceinline__ void store_outputs(const Tiles& p, const Pointers<T>&
       values[j + 3] = four.w;
     }
     if (only_bias) {
-      store_pack(at.y + start + i, PackRange(0, 0, kWidth, kWidth), true, values);
+      store_pack(at.y + start + i, PackRange(0, kWidth), true, values);
     } else {
-      finish_pack(values, start + i, at.epilogue, p.residual_aligned, at.y);
+      finish_pack(values, start + i, PackRange(0, kWidth), at.epilogue, p.residual_aligned, at.y);
     }
   }
   // The ends: what the first pack and the last hold of the block's.

@@ -8,30 +8,52 @@
 
 namespace engine::cuda {
 
-/// Finishes and stores the pack of y that begins at element `first` and is aligned. `values` have
-/// their bias. `residual_aligned`: the residual's packs are aligned where y's are.
+/// Values that a function takes and returns in registers.
+template <int kCount>
+struct Values {
+  float values[kCount];
+};
+
+/// The function of every value. Out of line, with one choice of the function for all.
+template <int kCount>
+__device__ __noinline__ Values<kCount> activate_values(Values<kCount> pack,
+                                                       const Activation& activation) {
+  with_activation_math(activation.kind, [&](auto math) {
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) pack.values[j] = math.apply(pack.values[j], activation);
+  });
+  return pack;
+}
+
+template <int kCount>
+__device__ __forceinline__ void activate_all(const Activation& activation,
+                                             float (&values)[kCount]) {
+  if (activation.kind == Activation::Kind::kIdentity) return;
+  Values<kCount> pack;
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) pack.values[j] = values[j];
+  pack = activate_values(pack, activation);
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) values[j] = pack.values[j];
+}
+
+/// Finishes the pack of y that begins at element `first` and is aligned, and stores its elements of
+/// `range`. `values` have their bias. `residual_aligned`: the residual's packs are aligned where
+/// y's are.
 template <typename T>
 __device__ __forceinline__ void finish_pack(float (&values)[kPackWidth<T>], int64_t first,
-                                            const Epilogue& epilogue, bool residual_aligned, T* y) {
+                                            PackRange range, const Epilogue& epilogue,
+                                            bool residual_aligned, T* y) {
   constexpr int kWidth = kPackWidth<T>;
-  const PackRange whole(0, 0, kWidth, kWidth);
-  if (epilogue.activation.kind != Activation::Kind::kIdentity) {
-#pragma unroll
-    for (int j = 0; j < kWidth; ++j) values[j] = activate(values[j], epilogue.activation);
-  }
+  activate_all(epilogue.activation, values);
   if (epilogue.residual != nullptr) {
-    float added[kWidth];
-    load_pack(static_cast<const T*>(epilogue.residual) + first, whole, residual_aligned, added);
+    float added[kWidth] = {};
+    load_pack(static_cast<const T*>(epilogue.residual) + first, range, residual_aligned, added);
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) values[j] += added[j];
-    if (epilogue.residual_activation.kind != Activation::Kind::kIdentity) {
-#pragma unroll
-      for (int j = 0; j < kWidth; ++j) {
-        values[j] = activate(values[j], epilogue.residual_activation);
-      }
-    }
+    activate_all(epilogue.residual_activation, values);
   }
-  store_pack(y + first, whole, true, values);
+  store_pack(y + first, range, true, values);
 }
 
 }  // namespace engine::cuda

@@ -9,6 +9,9 @@
 
 namespace engine::cuda {
 
+/// Packs of a cache line.
+inline constexpr int kLinePacks = 8;
+
 /// Neighbouring packs of a row, aligned as they are in memory.
 struct RowPart {
   int64_t first;    ///< position in the row of the first pack's first element; may be negative
@@ -31,23 +34,27 @@ __device__ __forceinline__ RowPart row_part(int64_t first, int count, int64_t le
   return part;
 }
 
-/// Starts copying a row's part by the `team` threads of which this one is number `lane`; what the
+/// Starts copying a row's part by the `team` threads, at least 8, of which this one is number
+/// `lane`, whole cache lines at a time where the part begins with one; what the
 /// row's packs do not hold alone is there when this returns.
 template <typename T>
 __device__ __forceinline__ void stage_row(const RowPart& part, const T* row, int64_t length,
                                           PaddingMode mode, int lane, int team, uint4* target) {
   constexpr int kWidth = kPackWidth<T>;
-  const T* source = row + part.first;
-#pragma unroll 2
-  for (int i = part.inner_begin + lane; i < part.inner_end; i += team) {
-    copy_async_16(target + i, source + i * kWidth);
+  int i = (part.inner_begin & -kLinePacks) + lane;
+  if (i < part.inner_begin) i += team;
+  const auto* source = reinterpret_cast<const uint4*>(row + part.first) + i;
+  uint4* place = target + i;
+#pragma unroll 4
+  for (; i < part.inner_end; i += team, source += team, place += team) {
+    copy_async_16(place, source);
   }
   const int before = part.inner_begin * kWidth;
   const int inner = (part.inner_end - part.inner_begin) * kWidth;
 #pragma unroll 1
-  for (int i = lane; i < part.count * kWidth - inner; i += team) {
-    const int place = i < before ? i : i + inner;
-    reinterpret_cast<T*>(target)[place] = read_padded(row, part.first + place, length, mode);
+  for (int j = lane; j < part.count * kWidth - inner; j += team) {
+    const int at = j < before ? j : j + inner;
+    reinterpret_cast<T*>(target)[at] = read_padded(row, part.first + at, length, mode);
   }
 }
 

@@ -51,6 +51,7 @@ const WarpValue* warp_exchange(const WarpValue& value);
 
 }  // namespace engine::test::emulator
 
+#define ENGINE_EMULATED
 #define threadIdx engine::test::emulator::thread_index
 #define blockIdx engine::test::emulator::block_index
 #define gridDim engine::test::emulator::grid_size
@@ -58,6 +59,7 @@ const WarpValue* warp_exchange(const WarpValue& value);
 #undef __grid_constant__
 #define __launch_bounds__(...)
 #define __grid_constant__
+#define __noinline__
 
 using std::isnan;
 using std::max;
@@ -93,6 +95,11 @@ inline float __uint_as_float(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
+}
+
+// The low word of two, shifted right together.
+inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned bits) {
+  return static_cast<unsigned>((static_cast<uint64_t>(high) << 32 | low) >> (bits & 31));
 }
 
 // Four bytes of two words, by the selector's digits.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "layers/conv1d/cuda/conv1d_cuda.h"
@@ -10,7 +11,8 @@ namespace {
 constexpr int64_t kMostShared = 96 << 10;  // bytes that a block may use
 
 // An H200, as measured.
-constexpr double kLaunch = 5e-6;  // s, with the first loads and the last stores
+constexpr double kMultiprocessors = 132;
+constexpr double kLaunch = 4e-6;  // s, with the first loads and the last stores
 
 // Sizes that the kernels' 32-bit places hold.
 bool is_depthwise(const Conv1dProblem& p) {
@@ -25,10 +27,11 @@ Conv1dProblem plain(Conv1dProblem p) {
   return p;
 }
 
-double outputs_of(const Conv1dProblem& p) {
-  return static_cast<double>(p.batch) * static_cast<double>(p.out_channels) *
-         static_cast<double>(p.out_length);
+double rows_of(const Conv1dProblem& p) {
+  return static_cast<double>(p.batch) * static_cast<double>(p.out_channels);
 }
+
+double outputs_of(const Conv1dProblem& p) { return rows_of(p) * static_cast<double>(p.out_length); }
 
 double bytes_of(const Conv1dProblem& p) {
   const double inputs = static_cast<double>(p.batch) * static_cast<double>(p.in_channels) *
@@ -70,22 +73,55 @@ DepthwiseTensors tensors_of(const Conv1dProblem& p, const Tensor& weights, const
 
 bool packs_can_implement(const Conv1dProblem& p) { return is_depthwise(p) && p.stride == 1; }
 
-// Seconds for an output and for a tap of one: a tap that a window serves costs its multiply-adds,
-// one with a window of its own the loads too.
-double packs_seconds(const Conv1dProblem& p) {
-  constexpr double kBytesPerSecond = 3.3e12;
-  const bool one_window = p.kernel_size <= 8 && (p.dilation == 1 || p.kernel_size == 1);
-  const double per_tap = one_window ? 0.06e-12 : 0.3e-12;
-  // Pairs of 16-bit elements are taken apart, more so where rows begin between two.
-  const bool odd = (p.in_length | p.out_length) % 2 != 0;
-  const double per_output = p.dtype == DType::kF32 ? 1.2e-12 : (odd ? 7.2e-12 : 2.6e-12);
-  const double work = outputs_of(p) * (per_output + per_tap * static_cast<double>(p.kernel_size));
-  return kLaunch + std::max(bytes_of(p) / kBytesPerSecond, work);
+// Outputs that a warp computes at once.
+int64_t pass_outputs(const Conv1dProblem& p) {
+  return kDepthwisePass * 16 / static_cast<int64_t>(size_of(p.dtype));
+}
+
+// Several passes for each warp share the work of setting it up, while there are warps for every
+// multiprocessor.
+DepthwisePacks choose_packs(const Conv1dProblem& p) {
+  constexpr double kWarps = kMultiprocessors * 32;
+  const double passes = outputs_of(p) / static_cast<double>(pass_outputs(p)) / kWarps;
+  return cut_depthwise_packs(p, static_cast<int64_t>(std::clamp(std::ceil(passes), 1.0, 8.0)));
+}
+
+// Seconds of all multiprocessors.
+struct PackTimes {
+  double segment;  // to set a warp up
+  double pass;     // of a warp, without its taps
+  double tap;      // of a pass
+};
+
+// Neighbouring taps share a window of inputs, others have one each; pairs of 16-bit elements are
+// taken apart, which costs least where no window begins within a pack.
+PackTimes pack_times(const Conv1dProblem& p) {
+  if (p.dtype == DType::kF32) {
+    return {0.36e-9, 0.09e-9, p.dilation == 1 ? 0.0088e-9 : 0.028e-9};
+  }
+  const bool aligned = (p.in_length | p.out_length | p.pad_left | p.dilation) % 8 == 0;
+  const double own_window = aligned || p.kernel_size <= 3 ? 0.036e-9 : 0.05e-9;
+  return {0.42e-9, 0.1e-9, p.dilation == 1 ? 0.012e-9 : own_window};
+}
+
+double packs_seconds(const Conv1dProblem& problem) {
+  constexpr double kBytesPerSecond = 4.05e12;
+  const Conv1dProblem p = plain(problem);
+  const DepthwisePacks cut = choose_packs(p);
+  const PackTimes times = pack_times(p);
+  const int64_t passes = (p.out_length - 1) / pass_outputs(p) + 1;
+  const double pass = times.pass + times.tap * static_cast<double>(p.kernel_size);
+  const double row =
+      static_cast<double>(cut.row_segments) * times.segment + static_cast<double>(passes) * pass;
+  // A warp alone keeps half a scheduler busy.
+  const double one_warp =
+      static_cast<double>(cut.segment / pass_outputs(p)) * pass * kMultiprocessors * 4 * 2;
+  return kLaunch + std::max({bytes_of(p) / kBytesPerSecond, rows_of(p) * row, one_warp});
 }
 
 Step prepare_packs(const Conv1dProblem& problem, const PrepareContext& context) {
   const Conv1dProblem p = plain(problem);
-  const DepthwisePacks cut = cut_depthwise_packs(p);
+  const DepthwisePacks cut = choose_packs(p);
   const Tensor weights = prepare_weights(p, cut.weights, context);
   Step step;
   step.enqueue = [=](const StepContext& c) {
@@ -102,15 +138,18 @@ bool fits(const DepthwiseTiles& cut) {
 // for each; rows cost where a block has several. A block alone keeps half a multiprocessor busy.
 double tile_seconds(const Conv1dProblem& p, const DepthwiseTiles& cut) {
   constexpr double kBytesPerSecond = 3.9e12;
-  constexpr double kPerRow = 0.3e-9;
+  constexpr double kPerRow = 0.12e-9;
+  const bool f32 = p.dtype == DType::kF32;
   const bool wide = cut.per_thread == 15;
-  const double per_output = (wide ? 2.0e-12 : 2.4e-12) +
-                            (wide ? 0.039e-12 : 0.0465e-12) * static_cast<double>(p.kernel_size) +
+  const double base = f32 ? (wide ? 1.65e-12 : 2.1e-12) : (wide ? 1.25e-12 : 1.85e-12);
+  const double per_tap = f32 ? (wide ? 0.039e-12 : 0.045e-12) : (wide ? 0.045e-12 : 0.05e-12);
+  const double per_output = base + per_tap * static_cast<double>(p.kernel_size) +
                             0.6e-12 * static_cast<double>(p.stride - 1);
   const auto group = static_cast<double>(cut.spacing * cut.per_thread);
-  const double rows = static_cast<double>(p.batch) * static_cast<double>(p.out_channels);
-  const double work = rows * (static_cast<double>(cut.row_groups) * group * per_output + kPerRow);
-  const double one_block = static_cast<double>(cut.block_groups) * group * per_output * 132 * 2;
+  const double work =
+      rows_of(p) * (static_cast<double>(cut.row_groups) * group * per_output + kPerRow);
+  const double one_block =
+      static_cast<double>(cut.block_groups) * group * per_output * kMultiprocessors * 2;
   return kLaunch + std::max({bytes_of(p) / kBytesPerSecond, work, one_block});
 }
 

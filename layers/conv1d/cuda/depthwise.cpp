@@ -11,9 +11,6 @@ namespace {
 // Enough to keep a large GPU's multiprocessors busy to the end.
 constexpr int64_t kManyBlocks = 132 * 8;
 
-// Passes of a warp: enough to share the work of setting it up.
-constexpr int64_t kMostPasses = 8;
-
 // Packs of shared memory for a warp: with which a multiprocessor still takes eight blocks; with
 // which it takes four; and at most.
 constexpr int64_t kGoodWarpPacks = (6 << 10) / 16;
@@ -45,7 +42,7 @@ void set_segment(const Conv1dProblem& p, int64_t most_passes, int64_t row_passes
                  DepthwisePacks& cut) {
   const int64_t width = pack_width(p);
   cut.row_segments = (row_passes - 1) / most_passes + 1;
-  cut.segment = ((row_passes - 1) / cut.row_segments + 1) * 32 * width;
+  cut.segment = ((row_passes - 1) / cut.row_segments + 1) * kDepthwisePass * width;
   // Windows that do not overlap are staged one behind the other, each aligned as in memory.
   const int64_t line = 8 * width;
   const int64_t apart = round_up(cut.segment, line) + line + p.dilation % line;
@@ -57,21 +54,16 @@ void set_segment(const Conv1dProblem& p, int64_t most_passes, int64_t row_passes
 
 }  // namespace
 
-DepthwisePacks cut_depthwise_packs(const Conv1dProblem& p) {
+DepthwisePacks cut_depthwise_packs(const Conv1dProblem& p, int64_t most_passes) {
   const int64_t width = pack_width(p);
-  const int64_t pass = 32 * width;
+  const int64_t pass = kDepthwisePass * width;
   // A row may begin anywhere in its first sector of 32 bytes.
-  const int64_t length = p.out_length + 2 * width - 1;
-  const int64_t row_passes = (length - 1) / pass + 1;
-  // Several passes for each warp while there are segments for all.
-  const int64_t all_passes = p.batch * p.out_channels * row_passes;
-  int64_t most =
-      std::clamp(all_passes / (kManyBlocks * kDepthwisePackWarps), int64_t{1}, kMostPasses);
+  const int64_t row_passes = (p.out_length + 2 * width - 2) / pass + 1;
   DepthwisePacks cut;
   // Taps beyond eight are read by vectors.
   cut.weights = {1, p.kernel_size > 8 ? round_up(p.kernel_size, 8) : p.kernel_size};
   cut.group_taps = p.kernel_size;
-  set_segment(p, most, row_passes, cut);
+  set_segment(p, most_passes, row_passes, cut);
   // Smaller segments, unless most of what they read would be read again for the next.
   while (cut.segment > pass && (cut.warp_packs > kManyWarpPacks ||
                                 (cut.warp_packs > kGoodWarpPacks &&

@@ -27,11 +27,12 @@ struct DepthwiseWeights {
 };
 
 inline constexpr int kDepthwisePackWarps = 4;  ///< of a block
+inline constexpr int kDepthwisePass = 32;  ///< packs of 16 bytes of y that a warp computes at once
 
 /// How depthwise_packs.cu cuts a problem.
 struct DepthwisePacks {
   DepthwiseWeights weights;
-  int64_t segment = 0;          ///< outputs of a warp; whole passes of 32 packs of 16 bytes
+  int64_t segment = 0;          ///< outputs of a warp; whole passes
   int64_t row_segments = 0;     ///< of an output row
   int64_t staged_dilation = 1;  ///< from tap to tap in shared memory
   int64_t group_taps = 0;  ///< staged at a time; a multiple of 8 where there are several groups
@@ -40,7 +41,8 @@ struct DepthwisePacks {
   int64_t shared_bytes() const { return kDepthwisePackWarps * 16 * warp_packs; }
 };
 
-DepthwisePacks cut_depthwise_packs(const Conv1dProblem& problem);
+/// The cut with at most so many passes for each warp.
+DepthwisePacks cut_depthwise_packs(const Conv1dProblem& problem, int64_t most_passes);
 
 /// Enqueues depthwise_packs.cu.
 void depthwise_packs(const Conv1dProblem& problem, const DepthwisePacks& cut,

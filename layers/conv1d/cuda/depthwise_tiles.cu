@@ -13,9 +13,9 @@
 //   the length of a row; the rows' taps and biases.
 // Bytes: y once; x once, and (K - 1) D + 1 - S elements again for each block.
 // Requires: one input channel a group; shared memory for a block's inputs and outputs.
-// Limited by memory up to about 40 taps (20 in 16-bit storage), then by FP32 issue: one load of
-//   input and a quarter of one of taps for kOutputs multiply-adds. On an H200, f32: 92% of copy
-//   bandwidth for 3 taps 64 apart on 8 x 512 rows of 32000, 44 TFLOP/s for 255 taps.
+// Limited by memory up to about 12 taps in f32, else by instruction issue: one load of input and a
+//   quarter of one of taps for kOutputs multiply-adds. On an H200, f32: 99% of copy bandwidth for 3
+//   taps 64 apart on 8 x 512 rows of 32000, 40 TFLOP/s for 255 taps on rows of 4000.
 #include "engine/cuda/fast_divide.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/copy_async.h"
@@ -114,7 +114,7 @@ __device__ __forceinline__ RowPart part_of(const Tiles& p, const Span& span, int
   const int64_t begin = row == span.first_row ? first_pack<T>(p, span) * kWidth : 0;
   const int64_t last = row == span.last_row ? span.last_group : p.row_groups - 1;
   const int64_t end = last * p.group_stride + p.group_reach;
-  return row_part<T>(begin - p.left - skew,
+  return row_part<T>(begin - p.left - skew, 0,
                      static_cast<int>((end - begin + skew + kWidth - 1) / kWidth), p.in_length);
 }
 
@@ -131,8 +131,8 @@ __device__ __forceinline__ void stage(const Tiles& p, const Span& span, const Po
     const int64_t row = span.first_row + i;
     const int64_t input_row = p.by_multiplier.quotient(row);
     const RowPart part = part_of<T>(p, span, row, row_skew<T>(p, input_row));
-    stage_row(part, at.x + input_row * p.in_length, p.in_length, p.padding_mode, lane, team,
-              inputs + (i == 0 ? 0 : i * p.row_packs - skipped));
+    stage_row<T, 2>(part, at.x + input_row * p.in_length, p.in_length, p.padding_mode, lane, team,
+                    inputs + (i == 0 ? 0 : i * p.row_packs - skipped));
     const float* source = at.weight + p.by_channels.remainder(row) * p.weight_pitch;
     for (int k = 4 * lane; k < p.weight_pitch; k += 4 * team) {
       copy_async_16(taps + i * p.tap_pitch + k, source + k);
@@ -304,10 +304,13 @@ void launch_tiles(const DepthwiseTiles& tiles, const Tiles& p, const Pointers<T>
   }
 }
 
-// Teams as large as a row's packs keep busy.
+// Teams as large as a row's packs keep busy, and as leave none of a block's rows waiting.
 int team_log2(const DepthwiseTiles& tiles) {
   int log2 = 3;
-  while ((1 << log2) < kThreads && (1 << log2) < tiles.row_packs) ++log2;
+  while ((1 << log2) < kThreads && (1 << log2) < tiles.row_packs &&
+         (tiles.rows - 1) << log2 < kThreads) {
+    ++log2;
+  }
   return log2;
 }
 

@@ -21,10 +21,11 @@ struct Epilogue {
   }
 };
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__) || defined(ENGINE_EMULATED)
 
 /// Out of line, since it would be inlined once for every output of a thread.
-static __device__ __noinline__ float activate(float value, const Activation& activation) {
+[[maybe_unused]] static __device__ __noinline__ float activate(float value,
+                                                               const Activation& activation) {
   return apply_activation(value, activation);
 }
 

@@ -16,25 +16,26 @@ struct Values {
 
 /// The function of every value. Out of line, with one choice of the function for all.
 template <int kCount>
-__device__ __noinline__ Values<kCount> activate_values(Values<kCount> pack,
+__device__ __noinline__ Values<kCount> activate_values(Values<kCount> x,
                                                        const Activation& activation) {
   with_activation_math(activation.kind, [&](auto math) {
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) pack.values[j] = math.apply(pack.values[j], activation);
+    for (int j = 0; j < kCount; ++j) x.values[j] = math.apply(x.values[j], activation);
   });
-  return pack;
+  return x;
 }
 
+/// Applies the function to all values.
 template <int kCount>
 __device__ __forceinline__ void activate_all(const Activation& activation,
                                              float (&values)[kCount]) {
   if (activation.kind == Activation::Kind::kIdentity) return;
-  Values<kCount> pack;
+  Values<kCount> all;
 #pragma unroll
-  for (int j = 0; j < kCount; ++j) pack.values[j] = values[j];
-  pack = activate_values(pack, activation);
+  for (int j = 0; j < kCount; ++j) all.values[j] = values[j];
+  all = activate_values(all, activation);
 #pragma unroll
-  for (int j = 0; j < kCount; ++j) values[j] = pack.values[j];
+  for (int j = 0; j < kCount; ++j) values[j] = all.values[j];
 }
 
 /// Finishes the pack of y that begins at element `first` and is aligned, and stores its elements of

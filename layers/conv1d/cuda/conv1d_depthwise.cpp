@@ -12,7 +12,6 @@ constexpr int64_t kMostShared = 96 << 10;  // bytes that a block may use
 
 // An H200, as measured.
 constexpr double kMultiprocessors = 132;
-constexpr double kLaunch = 4e-6;  // s, with the first loads and the last stores
 
 // Sizes that the kernels' 32-bit places hold.
 bool is_depthwise(const Conv1dProblem& p) {
@@ -105,6 +104,7 @@ PackTimes pack_times(const Conv1dProblem& p) {
 }
 
 double packs_seconds(const Conv1dProblem& problem) {
+  constexpr double kLaunch = 3.5e-6;  // with the first loads and the last stores
   constexpr double kBytesPerSecond = 4.05e12;
   const Conv1dProblem p = plain(problem);
   const DepthwisePacks cut = choose_packs(p);
@@ -137,6 +137,7 @@ bool fits(const DepthwiseTiles& cut) {
 // Work grows with the outputs computed, kept or not, their taps, and the inputs staged beyond one
 // for each; rows cost where a block has several. A block alone keeps half a multiprocessor busy.
 double tile_seconds(const Conv1dProblem& p, const DepthwiseTiles& cut) {
+  constexpr double kLaunch = 5e-6;  // with a block's waits for all of its threads
   constexpr double kBytesPerSecond = 3.9e12;
   constexpr double kPerRow = 0.12e-9;
   const bool f32 = p.dtype == DType::kF32;

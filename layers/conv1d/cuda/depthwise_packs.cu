@@ -40,7 +40,7 @@ struct Packs {
   FastDivide by_multiplier;
   PaddingMode padding_mode;
   int row_segments;
-  int segment;  // outputs; a multiple of 32 bytes
+  int segment;  // outputs; whole passes
   int dilation;
   int staged_dilation;  // in shared memory
   int taps;
@@ -60,7 +60,7 @@ struct Pointers {
   T* y;
 };
 
-// What a warp computes: outputs [begin, end) from `row_output` on. Packs count from it too.
+// What a warp computes: outputs [begin, end), counted from its first pack's first element.
 struct Segment {
   int64_t row;
   int64_t position;  // in the row, of the first pack; negative where it begins before the row
@@ -125,21 +125,25 @@ __device__ __forceinline__ void stage(const Packs& p, const Source<T>& source, i
   __syncwarp();
 }
 
+// kCount taps, in memory aligned to 16 bytes.
+template <int kCount>
+__device__ __forceinline__ void load_taps(const float* taps, float (&values)[kCount]) {
+#pragma unroll
+  for (int k = 0; k < kCount; k += 4) {
+    const float4 four = __ldg(reinterpret_cast<const float4*>(taps + k));
+    values[k] = four.x;
+    values[k + 1] = four.y;
+    values[k + 2] = four.z;
+    values[k + 3] = four.w;
+  }
+}
+
 // Taps of a channel in registers, and its bias. kTaps = 0: in memory.
 template <int kTaps>
 struct Taps {
   float values[kTaps / 4 * 4 + 4];
 
-  __device__ __forceinline__ Taps(const Packs&, const float* source) {
-#pragma unroll
-    for (int i = 0; i <= kTaps; i += 4) {
-      const float4 four = __ldg(reinterpret_cast<const float4*>(source + i));
-      values[i] = four.x;
-      values[i + 1] = four.y;
-      values[i + 2] = four.z;
-      values[i + 3] = four.w;
-    }
-  }
+  __device__ __forceinline__ Taps(const Packs&, const float* taps) { load_taps(taps, values); }
   __device__ __forceinline__ float bias() const { return values[kTaps]; }
 };
 template <>
@@ -177,20 +181,8 @@ __device__ __forceinline__ void align_packs(const uint4& pack, const uint4& next
   for (int j = 0; j < kPackWidth<T>; ++j) values[j] = aligned[j];
 }
 
-// kWidth taps in memory.
-template <int kWidth>
-__device__ __forceinline__ void load_taps(const float* taps, float (&values)[kWidth]) {
-#pragma unroll
-  for (int k = 0; k < kWidth; k += 4) {
-    const float4 four = __ldg(reinterpret_cast<const float4*>(taps + k));
-    values[k] = four.x;
-    values[k + 1] = four.y;
-    values[k + 2] = four.z;
-    values[k + 3] = four.w;
-  }
-}
-
-// The same for `count` taps in memory, a pack's width of them at a time, each input unpacked once.
+// Adds the products of `count` neighbouring taps in memory, a pack's width of them at a time. Each
+// input is unpacked once.
 template <typename T, int kWord>
 __device__ __forceinline__ void add_many(const uint4* packs, int odd, const float* taps, int count,
                                          float (&sum)[kPackWidth<T>]) {

@@ -139,6 +139,10 @@ TEST_CASE("every Conv1d kernel on depthwise problems of many shapes") {
   check("out_channels: 2, kernel_size: 63, padding: same", {1, 2, 7777});
   check("out_channels: 2, kernel_size: 255, padding: causal, padding_mode: replicate",
         {1, 2, 4100});
+  check("out_channels: 64, kernel_size: 4, padding: 3", {4, 64, 9001});
+  // Taps farther apart than a warp's outputs, and more of them than it has shared memory for.
+  check("out_channels: 2, kernel_size: 3, dilation: 3000, padding: 3000", {1, 2, 7001});
+  check("out_channels: 2, kernel_size: 60, dilation: 300, padding: 9000", {1, 2, 501});
   // Rows much shorter than a block, also shorter than their padding.
   check("out_channels: 37, kernel_size: 3, padding: 1", {3, 37, 101});
   check("out_channels: 50, kernel_size: 7, padding: 3, padding_mode: reflect", {2, 50, 29});

@@ -44,7 +44,7 @@ bool runs_sm90();
 /// (depthwise_packs.cu).
 Conv1dKernel conv1d_depthwise_packs();
 
-/// One input channel a group: tiles in shared memory, for many taps and for strides
+/// One input channel a group: tiles in shared memory, for many taps, strides and short rows
 /// (depthwise_tiles.cu). Requires that a block's inputs and outputs fit 96 KB.
 Conv1dKernel conv1d_depthwise_tiles();
 

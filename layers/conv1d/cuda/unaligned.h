@@ -61,8 +61,9 @@ __device__ __forceinline__ void with_first_word(int skip, Body&& body) {
 /// Reads the kCount elements that begin `skip` elements behind `packs` in shared memory, as f32.
 template <typename T, int kCount>
 __device__ __forceinline__ void read_run(const uint4* packs, int skip, float (&values)[kCount]) {
-  constexpr int kWords = kCount / kWordWidth<T> + (kWordWidth < T >> 1 ? 1 : 0);
-  if constexpr (kCount == kPackWidth<T> && kWordWidth < T >> 1) {
+  constexpr bool kPairs = kWordWidth<T> == 2;
+  constexpr int kWords = kCount / kWordWidth<T> + (kPairs ? 1 : 0);
+  if constexpr (kPairs && kCount == kPackWidth<T>) {
     if (skip == 0) return load_whole_pack(reinterpret_cast<const T*>(packs), values);
   }
   with_first_word<T>(skip, [&](auto first) {

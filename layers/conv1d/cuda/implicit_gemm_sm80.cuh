@@ -358,7 +358,7 @@ __device__ __forceinline__ void store_sums(const ImplicitGemm& p, const GemmTile
 #pragma unroll 1
   for (int eight = 0; eight < 2 * Tile::kFragments && place.row < p.group_rows; ++eight) {
     const int h = eight % 2;
-    if (h == 0) whole = describe_rows<kColumns, T>(p, place, staging.rows, shift);
+    if (h == 0) whole = describe_rows<kColumns, kHalves<kColumns>, T>(p, place, staging.rows, shift);
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kFragments; ++i) {
       if (i == eight)

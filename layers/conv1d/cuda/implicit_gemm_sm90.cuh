@@ -259,7 +259,7 @@ __device__ __forceinline__ void multiply_stage(const ImplicitGemm& p, uint32_t w
 
 template <typename Tile>
 __device__ __forceinline__ void store_tile(const ImplicitGemm& p, int64_t tile,
-                                           const float (&sum)[Tile::kColumns / 2], char* staging) {
+                                           float (&sum)[Tile::kColumns / 2], char* staging) {
   const GemmTilePlace at = place_of(p, tile, Tile::kRows);
   const int warp = threadIdx.x / 32;
   const FragmentPlace place{at.sample,

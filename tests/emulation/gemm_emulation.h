@@ -89,6 +89,7 @@ class Emulation {
     gemm.weights = weights.data();
     gemm.epilogue = {p_.bias ? bias_.data() : nullptr, p_.residual ? residual_.data() : nullptr,
                      p_.activation, p_.residual_activation};
+    gemm.by_rows = gemm.by_rows && reinterpret_cast<uintptr_t>(gemm.x) % cuda::kUnitBytes == 0;
     gemm.even_rows = gemm.even_rows && case_.x_shift % 2 == 0;
     gemm.odd_rows = gemm.odd_rows || case_.y_shift % 2 != 0;
     const int64_t row_tiles = plan.row_tiles * p_.groups;
@@ -205,7 +206,7 @@ void check_emulated(const std::vector<Kernel>& kernels, IsPlain is_plain, Precis
       draw_epilogue(c.problem, is_plain(kernels[i], random), random);
       if (!c.problem.transposed) c.split = random.pick<int64_t>({1, 1, 2, 3, 8});
       if (random.chance(0.3)) c.shared_bytes = random.integer(40, 120) * 1024;
-      c.x_shift = random.integer(0, 3);
+      c.x_shift = random.chance(0.5) ? 0 : random.integer(1, 3);  // rows from 16 bytes on
       c.y_shift = random.integer(0, 3);
       c.blocks = random.integer(1, 3);
       INFO("seed ", seed, ", kernel ", i, ": ", to_string(c.problem), " split ", c.split);

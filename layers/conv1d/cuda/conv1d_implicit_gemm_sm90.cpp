@@ -24,22 +24,26 @@ bool is_plain(const Conv1dProblem& p) {
   return is_bend(p.activation) && is_bend(p.residual_activation);
 }
 
+// Outputs that a block stores in a cycle. Phases are interleaved on the way.
+double store_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  const auto bytes = static_cast<double>(size_of(p.dtype));
+  if (plan.fold.phases > 1) return tile.columns == 128 ? 2.2 : 1.4;
+  return (tile.columns * size_of(p.dtype) <= 512 ? 29.0 : 20.0) / bytes;
+}
+
 // A block computes `waves` tiles one after the other: stages, then the stores, which two teams hide
 // behind each other's stages; where operands are split they also hinder each other. Nothing is
 // faster than memory. Rates as measured.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 4e-6;
-  constexpr double kFirstTile = 12e-6;          // from a cold instruction cache
-  constexpr double kStoreBytesPerCycle = 20.0;  // of 8 warps
+  constexpr double kFirstTile = 12e-6;  // from a cold instruction cache
   constexpr double kHindrance = 1.1;
-  // Reached at best: small tiles have more stores under way.
-  const bool narrow = kernel.tile.columns == 128 && kernel.tile.rows <= 128;
+  // Reached at best.
   const double bytes_per_second =
-      p.dtype == DType::kF32 ? (narrow ? 3.1e12 : 2.5e12) : (narrow ? 2.2e12 : 1.7e12);
+      p.dtype == DType::kF32 ? 3.1e12 : (kernel.tile.columns == 128 ? 2.4e12 : 2.9e12);
   const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
   const double waves = std::ceil(tiles / kMultiprocessors);
-  const double store = std::min(kernel.tile.rows, 128) * kernel.tile.columns *
-                       static_cast<double>(size_of(p.dtype)) / kStoreBytesPerCycle;
+  const double store = kernel.tile.rows * kernel.tile.columns / store_rate(p, plan, kernel.tile);
   double cycles = kernel.teams > 1 ? std::max(plan.tile_cycles, store) : plan.tile_cycles + store;
   if (kernel.teams > 1 && kernel.tile.parts == 2) cycles *= kHindrance;
   const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));

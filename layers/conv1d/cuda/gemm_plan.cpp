@@ -56,11 +56,30 @@ bool lay_window(GemmPlan& plan, const GemmTile& tile) {
   for (const int64_t r : residues) plan.residue[plan.residues++] = static_cast<int>(r);
   plan.window_rows = static_cast<int>(tile.columns + farthest);
   plan.residue_pitch = conflict_free_pitch(plan.window_rows, plan.residues);
-  plan.unit_pitch = plan.residues * plan.residue_pitch;
+  plan.unit_pitch = (plan.residues * plan.residue_pitch) | 1;  // lanes store several units at once
   // One unit more, for loads of slots that do not exist.
   plan.window_bytes = (int64_t{tile.parts} * plan.stage_units * plan.unit_pitch + 1) * kUnitBytes;
   // Offsets of units have 14 bits in a wgmma descriptor.
   return plan.window_bytes < 200 * 1024;
+}
+
+// Lays the buffers of rows. Bulk copies want 16-byte boundaries at both ends of a row.
+void lay_rows(GemmPlan& plan, const Conv1dProblem& p, const GemmTile& tile) {
+  const int64_t width = kUnitBytes / static_cast<int64_t>(size_of(p.dtype));
+  const bool neighbours = plan.unit_taps == 1 && plan.residues == plan.fold.stride &&
+                          p.padding_mode == PaddingMode::kZeros;
+  // All windows must begin equally far from a boundary.
+  const bool in_step = plan.advance * plan.fold.stride % width == 0 &&
+                       (plan.tap_stages == 1 || plan.stage_taps * plan.fold.spacing % width == 0);
+  plan.by_rows = tile.by_rows && neighbours && in_step && p.in_length % width == 0;
+  if (!plan.by_rows) return;
+  plan.row_lead = static_cast<int>((plan.fold.first % width + width) % width);
+  plan.row_units = static_cast<int>(
+      ceil_divide(plan.row_lead + int64_t{plan.residues} * plan.window_rows, width));
+  // Eight lanes that read the same unit of neighbouring units of channels meet different banks.
+  const int64_t unit_of_channels = width * plan.row_units;
+  plan.row_turn = static_cast<int>(((8 / plan.stage_units - unit_of_channels) % 8 + 8) % 8);
+  plan.row_bytes = plan.stage_units * (unit_of_channels + plan.row_turn) * kUnitBytes;
 }
 
 void list_steps(GemmPlan& plan) {
@@ -91,24 +110,38 @@ int64_t tap_of_unit(const GemmPlan& plan, int64_t unit) {
 }
 
 void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
+  const int64_t shared_bytes = tile.shared_bytes - plan.all_row_bytes();
   const int64_t all_weights = plan.weight_bytes * plan.stages();
   const int64_t most = tile.ring;
   const int64_t resident_ring =
-      std::min<int64_t>((tile.shared_bytes - all_weights) / plan.window_bytes, most);
+      std::min<int64_t>((shared_bytes - all_weights) / plan.window_bytes, most);
   // A block keeps the weights of one row tile, so there must be blocks for all of them.
   constexpr int64_t kMostRowTiles = 64;
-  plan.resident = all_weights < tile.shared_bytes && resident_ring >= 3 &&
+  plan.resident = all_weights < shared_bytes && resident_ring >= 3 &&
                   plan.row_tiles * plan.groups <= kMostRowTiles;
   plan.ring = static_cast<int>(
       plan.resident ? resident_ring
-                    : std::min(tile.shared_bytes / (plan.window_bytes + plan.weight_bytes), most));
+                    : std::min(shared_bytes / (plan.window_bytes + plan.weight_bytes), most));
 }
 
 // Cycles of a stage without what hides badly: fewer than four stages in flight do not hide a load.
 double stage_cycles(const GemmPlan& plan, double products, double loads, double l2,
                     double overhead) {
-  const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 800.0);
+  const double waits = plan.ring >= 4 ? 0.0 : (plan.ring == 3 ? 200.0 : 1600.0);
   return plan.stages() * (std::max({products, loads, l2}) + overhead + waits);
+}
+
+// Cycles from one stage to the next of those that a block's loading warps bring by way of rows: a
+// warp waits for copies, of which others are under way where it has two buffers, then turns
+// squares. As measured on an H200.
+double row_cycles(const GemmPlan& plan) {
+  constexpr double kLatency = 1700.0;
+  constexpr double kSquares = 200.0;  // of all lanes
+  constexpr double kConflicts = 300.0;
+  const auto turns = static_cast<double>(ceil_divide(plan.row_units * plan.stage_units, 32));
+  const double places = plan.residues > 1 ? 1.5 : 1.0;
+  const double turning = turns * places * (kSquares + kConflicts / plan.stage_units);
+  return (kLatency / plan.row_buffers + turning) / kLoadingWarps;
 }
 
 // Bytes of a window that the loading warps of a block bring in a cycle. As measured on an H200, for
@@ -118,7 +151,7 @@ double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& t
   const bool whole = plan.unit_taps == 1 && plan.residues == plan.fold.stride &&
                      p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
   if (p.padding_mode != PaddingMode::kZeros) return wide ? 4.0 : 2.3;
-  if (!whole) return wide ? 25.0 : (tile.wide_loads ? 2.2 : 2.7);
+  if (!whole) return wide ? 25.0 : (tile.wide_loads ? 3.6 : 2.7);
   if (!wide && !tile.wide_loads && plan.residues > 1) return 3.5;
   if (p.in_length % 2 != 0) return wide ? 8.0 : 7.0;
   if (tile.wide_loads) return 12.0;
@@ -145,19 +178,20 @@ double rank_stages(const GemmPlan& plan, const GemmTile& tile) {
   const StageWork work(plan, tile);
   // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
   const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
-  return stage_cycles(plan, work.products, work.window * single / 10.0,
-                      (work.streamed + work.window) / 24.0, 100.0);
+  const double loads = plan.by_rows ? row_cycles(plan) : work.window * single / 10.0;
+  return stage_cycles(plan, work.products, loads, (work.streamed + work.window) / 24.0, 100.0);
 }
 
 // Cycles of one multiprocessor for a tile: each stage takes the longest of its products, its loads
 // and what the L2 brings to all blocks. As measured on an H200.
 double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
   constexpr double kL2BytesPerCycle = 29.0;  // for each block
-  constexpr double kTile = 2400.0;
-  constexpr double kStage = 430.0;
+  constexpr double kTile = 2000.0;
+  const double kStage = plan.by_rows ? 300.0 : 430.0;
   constexpr double kPromotion = 600.0;  // of a stage's sums to the total
   const StageWork work(plan, tile);
-  return kTile + stage_cycles(plan, work.products, work.window / load_rate(p, plan, tile),
+  const double loads = plan.by_rows ? row_cycles(plan) : work.window / load_rate(p, plan, tile);
+  return kTile + stage_cycles(plan, work.products, loads,
                               (work.streamed + work.window) / kL2BytesPerCycle,
                               kStage + (tile.parts == 2 ? kPromotion : 0.0));
 }
@@ -170,14 +204,15 @@ double most_split_steps(int64_t steps) {
 }
 
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.
-GemmPlan with_stage(GemmPlan plan, const GemmTile& tile, int64_t channel_units, int64_t tap_units,
-                    int64_t units, int64_t taps) {
+GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
+                    int64_t channel_units, int64_t tap_units, int64_t units, int64_t taps) {
   plan.stage_units = static_cast<int>(units);
   plan.tap_stages = static_cast<int>(ceil_divide(tap_units, taps));
   plan.stage_taps = static_cast<int>(ceil_divide(tap_units, plan.tap_stages));
   if (units == 1) plan.stage_taps = static_cast<int>(round_up(plan.stage_taps, 2));
   plan.channel_stages = static_cast<int>(ceil_divide(channel_units, units));
   if (plan.stage_units * plan.stage_taps / 2 > kMaxSteps || !lay_window(plan, tile)) return plan;
+  lay_rows(plan, p, tile);
   list_steps(plan);
   const int64_t all_steps = ceil_divide(channel_units * tap_units, 2);
   if (tile.parts == 2 && plan.steps > most_split_steps(all_steps)) return plan;
@@ -235,16 +270,20 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   const int64_t tap_units = ceil_divide(plan.fold.taps, plan.unit_taps);
   GemmPlan best;
   double best_rank = 0.0;
-  for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
-    for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
-      const int64_t taps = ceil_divide(tap_units, pieces);
-      if (ceil_divide(tap_units, taps) != pieces) continue;
-      const GemmPlan candidate = with_stage(plan, tile, channel_units, tap_units, units, taps);
-      if (!candidate.valid) continue;
-      const double rank = rank_stages(candidate, tile);
-      if (best.valid && rank >= best_rank) continue;
-      best = candidate;
-      best_rank = rank;
+  const auto consider = [&](int64_t units, int64_t taps) {
+    const GemmPlan candidate = with_stage(p, plan, tile, channel_units, tap_units, units, taps);
+    if (!candidate.valid) return;
+    const double rank = rank_stages(candidate, tile);
+    if (best.valid && rank >= best_rank) return;
+    best = candidate;
+    best_rank = rank;
+  };
+  for (plan.row_buffers = 1; plan.row_buffers <= kMaxRowBuffers; ++plan.row_buffers) {
+    for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
+      for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
+        const int64_t taps = ceil_divide(tap_units, pieces);
+        if (ceil_divide(tap_units, taps) == pieces) consider(units, taps);
+      }
     }
   }
   if (best.valid) best.tile_cycles = predict_cycles(p, best, tile);

@@ -24,8 +24,10 @@
 namespace engine::cuda {
 
 inline constexpr int kUnitBytes = 16;
-inline constexpr int kMaxSteps = 320;    // of a stage
-inline constexpr int kMaxResidues = 32;  // arrays of a window
+inline constexpr int kMaxSteps = 320;     // of a stage
+inline constexpr int kMaxResidues = 32;   // arrays of a window
+inline constexpr int kLoadingWarps = 4;   // of a block, where warps load for others
+inline constexpr int kMaxRowBuffers = 2;  // of each
 
 /// What a compiled kernel is made for.
 struct GemmTile {
@@ -36,6 +38,7 @@ struct GemmTile {
   int64_t shared_bytes = 0;  ///< for stages and resident weights
   int ring = 8;              ///< stages in flight, at most; weights are not resident below 3
   bool wide_loads = true;    ///< loading threads have registers for many elements
+  bool by_rows = false;      ///< windows may be loaded by way of rows
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the
@@ -58,7 +61,14 @@ struct GemmPlan {
   int window_rows = 0;
   int residue_pitch = 0;
   int unit_pitch = 0;
-  int steps = 0;  ///< instructions of a stage: pairs of units
+  // The buffers of windows that are loaded by way of rows (load_rows_sm90.h).
+  bool by_rows = false;
+  int row_units = 0;      ///< units along the length of each channel's piece
+  int row_lead = 0;       ///< elements of its first unit before the window
+  int row_turn = 0;       ///< units between units of channels
+  int row_buffers = 1;    ///< of a loading warp
+  int64_t row_bytes = 0;  ///< of a buffer
+  int steps = 0;          ///< instructions of a stage: pairs of units
   GemmStep step[kMaxSteps] = {};
   // Shared memory.
   int64_t window_bytes = 0;
@@ -78,10 +88,13 @@ struct GemmPlan {
   double tile_cycles = 0;    ///< predicted
   bool valid = false;
 
-  /// Bytes of shared memory that stages and resident weights take.
+  /// Bytes of all buffers of rows.
+  int64_t all_row_bytes() const { return by_rows ? kLoadingWarps * row_buffers * row_bytes : 0; }
+
+  /// Bytes of shared memory that buffers, stages and resident weights take.
   int64_t shared_bytes() const {
     return ring * (window_bytes + (resident ? 0 : weight_bytes)) +
-           (resident ? stages() * weight_bytes : 0);
+           (resident ? stages() * weight_bytes : 0) + all_row_bytes();
   }
 };
 

@@ -47,6 +47,12 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.residue_pitch = plan.residue_pitch;
   g.unit_pitch = plan.unit_pitch;
   g.spare_unit = static_cast<int>(plan.window_bytes / kUnitBytes) - 1;
+  g.by_rows = plan.by_rows;
+  g.row_units = plan.row_units;
+  g.row_lead = plan.row_lead;
+  g.row_turn = plan.row_turn;
+  g.row_buffers = plan.row_buffers;
+  g.row_bytes = static_cast<int>(plan.row_bytes);
   g.by_slots = SmallDivide(g.slots);
   g.by_residues = SmallDivide(g.residues);
   g.window_bytes = static_cast<int>(plan.window_bytes);

@@ -86,6 +86,12 @@ struct ImplicitGemm {
   bool even_rows;   // rows of x begin at even elements
   int residue_pitch;
   int unit_pitch;
+  bool by_rows;
+  int row_units;
+  int row_lead;
+  int row_turn;
+  int row_bytes;
+  int row_buffers;
   int spare_unit;  // behind the window
   SmallDivide by_slots;
   SmallDivide by_residues;

@@ -7,7 +7,8 @@
 // window is loaded is in load_window_sm90.h, how a tile is stored in store_fragment.h.
 //
 // Threads: one warpgroup loads, the others multiply. Loaders bring x to units of 16 bytes of K per
-//   input position, rounded to TF32 where that is the precision: by way of registers, coalesced
+//   input position, rounded to TF32 where that is the precision: by way of rows in shared memory,
+//   where rows begin at 16-byte boundaries (load_rows_sm90.h); else by way of registers, coalesced
 //   along the length, or for f32 by asynchronous copies of single elements (load_stage() says
 //   when); one of them starts the bulk copies of weights. wgmma reads both operands from there,
 //   K-major without swizzle: a unit array by row is a valid operand at every row, so one window
@@ -15,7 +16,8 @@
 //   kWarpgroups warpgroups of 64 rows make a team that computes one tile. With two teams, one
 //   multiplies while the other stores.
 // Shared memory: a ring of stages (window of x, and the weights of the stage), or all weights once
-//   and a ring of windows, where they fit; and what warps stage their stores in.
+//   and a ring of windows, where they fit; rows of x on their way to windows; and what warps stage
+//   their stores in.
 // Precision: TF32, f16, bf16 with f32 sums. With kParts = 2, f32 operands are split into two TF32
 //   parts and three products are summed, the small ones first; sums of a stage are added to the
 //   total in f32, because tensor cores truncate when they add.
@@ -35,6 +37,7 @@
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/gemm_tile_place.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
+#include "layers/conv1d/cuda/load_rows_sm90.h"
 #include "layers/conv1d/cuda/load_window_sm90.h"
 #include "layers/conv1d/cuda/store_fragment.h"
 
@@ -51,7 +54,7 @@ struct Sm90Tile {
   static constexpr bool kPlain = kPlainEpilogue;
   static constexpr int kRows = 64 * kWarpgroups;
   static constexpr int kConsumers = 128 * kTeams * kWarpgroups;
-  static constexpr int kLoaders = 128;
+  static constexpr int kLoaders = 32 * kLoadingWarps;
   static constexpr int kThreads = kConsumers + kLoaders;
   static constexpr int kStagingBytes = kConsumers / 32 * cuda::kStagingBytes<kColumns>;
   // Memory checkers take an operand of wgmma for one contiguous stretch, and want its end to exist.
@@ -68,9 +71,10 @@ struct Sm90Barriers {
   Barrier full[kSm90MaxRing];
   Barrier empty[kSm90MaxRing];
   Barrier weights;
+  Barrier rows[kLoadingWarps * kMaxRowBuffers];
   Barrier turn[2];  // of each team
 };
-inline constexpr int kSm90BarrierBytes = 256;
+inline constexpr int kSm90BarrierBytes = 512;
 static_assert(sizeof(Sm90Barriers) <= kSm90BarrierBytes);
 
 // A position in the ring: the slot, and how often the ring went round.
@@ -87,10 +91,15 @@ struct RingPosition {
   }
 };
 
+// Of the ring: a window, and the weights of its stage where they are not resident.
+__device__ __forceinline__ int slot_bytes(const ImplicitGemm& p) {
+  return p.window_bytes + (p.resident ? 0 : p.weight_bytes);
+}
+
 // Copies a stage's weights behind its window, or nothing where weights are resident.
 __device__ __forceinline__ void start_weights(const ImplicitGemm& p, int64_t first_byte, char* slot,
                                               Barrier& full) {
-  if (p.resident) return;
+  if (p.resident || threadIdx.x % 32 != 0) return;
   full.arrive_and_expect(p.weight_bytes);
   bulk_copy(shared_address(slot) + p.window_bytes, static_cast<const char*>(p.weights) + first_byte,
             p.weight_bytes, full);
@@ -120,56 +129,117 @@ struct StartedStage {
   }
 };
 
+// 16-bit values travel as bits.
+template <typename Tile>
+using RawElement = std::conditional_t<sizeof(typename Tile::T) == 4, float, uint16_t>;
+
+// The stages that a loading warp brings, one after the other.
+template <typename Tile>
+struct StageCursor {
+  using Raw = RawElement<Tile>;
+
+  int64_t tile = blockIdx.x;
+  int stage;
+  GemmTilePlace place;
+  RingPosition at;
+
+  __device__ __forceinline__ StageCursor(const ImplicitGemm& p, int first) : stage(first) {
+    at.advance(first, p.ring);
+    find_tile(p);
+  }
+  __device__ __forceinline__ bool exists(const ImplicitGemm& p) const { return tile < p.tiles; }
+  __device__ __forceinline__ void advance(const ImplicitGemm& p, int by) {
+    at.advance(by, p.ring);
+    stage += by;
+    if (stage >= p.channel_stages * p.tap_stages) find_tile(p);
+  }
+  __device__ __forceinline__ Window<Raw> window(const ImplicitGemm& p) const {
+    const int channel_stage = p.tap_stages == 1 ? stage : stage / p.tap_stages;
+    const int channel = channel_stage * p.stage_units * p.unit_channels;
+    const int tap_stage = stage - channel_stage * p.tap_stages;
+    const Raw* x =
+        static_cast<const Raw*>(p.x) +
+        (place.sample * p.in_channels + place.group * p.channels + channel) * p.in_length;
+    return {x, place.column * p.stride + p.first + tap_stage * p.stage_shift, p.channels - channel};
+  }
+  __device__ __forceinline__ int64_t first_weight(const ImplicitGemm& p) const {
+    const int stages = p.channel_stages * p.tap_stages;
+    return (int64_t{place.weight_block} * stages + stage) * p.weight_bytes;
+  }
+
+ private:
+  __device__ __forceinline__ void find_tile(const ImplicitGemm& p) {
+    const int stages = p.channel_stages * p.tap_stages;
+    for (; stage >= stages; stage -= stages) tile += gridDim.x;
+    place = place_of(p, tile, Tile::kRows);
+  }
+};
+
 // Every warp loads stages of its own, so that several stages are under way at once, of f32 two of
 // each warp where slots are free.
 template <typename Tile>
 __device__ void load_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, char* ring) {
-  // 16-bit values travel as bits.
-  using Raw = std::conditional_t<sizeof(typename Tile::T) == 4, float, uint16_t>;
-  const int warps = min(Tile::kLoaders / 32, p.ring);
+  const int warps = min(kLoadingWarps, p.ring);
   const int warp = (threadIdx.x - Tile::kConsumers) / 32;
-  const bool leader = threadIdx.x % 32 == 0;
-  const int stages = p.channel_stages * p.tap_stages;
-  const int slot_bytes = p.window_bytes + (p.resident ? 0 : p.weight_bytes);
   if (warp >= warps) return;
-  RingPosition at;
-  at.advance(warp, p.ring);
-  int stage = warp;
   StartedStage last;
-  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, stage -= stages) {
-    if (stage >= stages) continue;
-    const GemmTilePlace place = place_of(p, tile, Tile::kRows);
-    const Raw* x = static_cast<const Raw*>(p.x) +
-                   (place.sample * p.in_channels + place.group * p.channels) * p.in_length;
-    const int64_t position = place.column * p.stride + p.first;
-    for (; stage < stages; stage += warps, at.advance(warps, p.ring)) {
-      const int channel_stage = p.tap_stages == 1 ? stage : stage / p.tap_stages;
-      const int tap_stage = stage - channel_stage * p.tap_stages;
-      const int first_channel = channel_stage * p.stage_units * p.unit_channels;
-      char* slot = ring + at.slot * slot_bytes;
-      Barrier& empty = barriers.empty[at.slot];
-      if (!__all_sync(0xffffffffu, empty.is_over(at.parity ^ 1))) {
-        last.finish<Tile, 0>(p);
-        empty.wait(at.parity ^ 1);
-      }
-      if (leader) {
-        start_weights(p, (int64_t{place.weight_block} * stages + stage) * p.weight_bytes, slot,
-                      barriers.full[at.slot]);
-      }
-      const Window<Raw> window{x + first_channel * p.in_length,
-                               position + tap_stage * p.stage_shift, p.channels - first_channel};
-      auto* target = reinterpret_cast<uint4*>(slot);
-      Barrier& full = barriers.full[at.slot];
-      if (load_stage<Tile>(p, window, target)) {
-        last.finish<Tile, 1>(p);
-        last = {target, &full};
-      } else {
-        last.finish<Tile, 0>(p);
-        hand_over(full);
-      }
+  for (StageCursor<Tile> now(p, warp); now.exists(p); now.advance(p, warps)) {
+    Barrier& empty = barriers.empty[now.at.slot];
+    if (!__all_sync(0xffffffffu, empty.is_over(now.at.parity ^ 1))) {
+      last.finish<Tile, 0>(p);
+      empty.wait(now.at.parity ^ 1);
+    }
+    char* slot = ring + now.at.slot * slot_bytes(p);
+    Barrier& full = barriers.full[now.at.slot];
+    start_weights(p, now.first_weight(p), slot, full);
+    auto* target = reinterpret_cast<uint4*>(slot);
+    if (load_stage<Tile>(p, now.window(p), target)) {
+      last.finish<Tile, 1>(p);
+      last = {target, &full};
+    } else {
+      last.finish<Tile, 0>(p);
+      hand_over(full);
     }
   }
   last.finish<Tile, 0>(p);
+}
+
+// The same as load_tiles() by way of rows. A warp's next copies are under way while it turns rows
+// to units.
+template <typename Tile>
+__device__ void load_tiles_by_rows(const ImplicitGemm& p, Sm90Barriers& barriers, char* ring,
+                                   char* rows) {
+  const int warps = min(kLoadingWarps, p.ring);
+  const int warp = (threadIdx.x - Tile::kConsumers) / 32;
+  if (warp >= warps) return;
+  const auto buffer_at = [&](int i) {
+    const int index = warp * p.row_buffers + i;
+    return RowBuffer{reinterpret_cast<uint4*>(rows + index * p.row_bytes), &barriers.rows[index]};
+  };
+  StageCursor<Tile> now(p, warp);
+  StageCursor<Tile> ahead = now;
+  const auto start = [&](int i) {
+    if (!ahead.exists(p)) return;
+    start_rows(p, ahead.window(p), buffer_at(i));
+    ahead.advance(p, warps);
+  };
+  for (int i = 0; i < p.row_buffers; ++i) start(i);
+  int i = 0;
+  for (uint32_t parity = 0; now.exists(p); now.advance(p, warps)) {
+    char* slot = ring + now.at.slot * slot_bytes(p);
+    Barrier& full = barriers.full[now.at.slot];
+    const RowBuffer buffer = buffer_at(i);
+    barriers.empty[now.at.slot].wait(now.at.parity ^ 1);
+    start_weights(p, now.first_weight(p), slot, full);
+    buffer.full->wait(parity);
+    write_units<Tile, RawElement<Tile>>(p, buffer.units, reinterpret_cast<uint4*>(slot));
+    hand_over(full);
+    start(i);
+    if (++i == p.row_buffers) {
+      i = 0;
+      parity ^= 1;
+    }
+  }
 }
 
 // Copies the weights of the block's rows, for all its tiles.
@@ -278,7 +348,6 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
                                char* ring, char* staging) {
   const int team = threadIdx.x / (128 * Tile::kWarpgroups);
   const int stages = p.channel_stages * p.tap_stages;
-  const int slot_bytes = p.window_bytes + (p.resident ? 0 : p.weight_bytes);
   const bool leader = threadIdx.x % 32 == 0;
   if (p.resident) barriers.weights.wait(0);
   RingPosition at;
@@ -294,7 +363,7 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
     turn_parity ^= 1;
     for (int stage = 0; stage < stages; ++stage) {
       barriers.full[at.slot].wait(at.parity);
-      const uint32_t window = shared_address(ring + at.slot * slot_bytes) / kUnitBytes;
+      const uint32_t window = shared_address(ring + at.slot * slot_bytes(p)) / kUnitBytes;
       const uint32_t weights =
           p.resident ? (shared_address(resident) + static_cast<uint32_t>(stage) * p.weight_bytes) /
                            kUnitBytes
@@ -342,6 +411,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
       barriers.empty[i].init(4 * Tile::kWarpgroups);
     }
     barriers.weights.init(1);
+    for (Barrier& rows : barriers.rows) rows.init(1);
     for (Barrier& turn : barriers.turn) turn.init(4 * Tile::kWarpgroups);
     fence_barrier_init();
   }
@@ -350,7 +420,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     if (p.resident && threadIdx.x == Tile::kConsumers) {
       load_resident_weights(p, barriers.weights, resident);
     }
-    load_tiles<Tile>(p, barriers, ring);
+    if (p.by_rows) {
+      load_tiles_by_rows<Tile>(p, barriers, ring, ring + p.ring * slot_bytes(p));
+    } else {
+      load_tiles<Tile>(p, barriers, ring);
+    }
   } else {
     multiply_tiles<Tile>(p, barriers, resident, ring, staging);
   }
@@ -377,6 +451,7 @@ Sm90Kernel sm90_kernel() {
   kernel.tile = {Tile::kRows, kColumns, kStagedColumns<kColumns>, kParts,
                  kSm90SharedBytes - kSm90BarrierBytes - Tile::kStagingBytes - Tile::kSpareBytes};
   kernel.tile.wide_loads = Tile::kWideLoads;
+  kernel.tile.by_rows = true;
   kernel.teams = kTeams;
   kernel.plain = kPlain;
   kernel.launch = launch_sm90<Tile>;

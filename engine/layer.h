@@ -88,6 +88,9 @@ struct Step {
   /// Computes on the CPU, or enqueues work on the stream; allocates nothing and does not wait.
   /// May be called from many threads at once, each with its own context.
   std::function<void(const StepContext&)> enqueue;
+  /// The input whose memory the first output may take, or -1: the step reads an element of it
+  /// before it writes that of the output, and never after.
+  int overwrites = -1;
   /// Of elementwise layers on the CPU: computes elements [begin, end) of the output alone, as
   /// enqueue does for all of them. Without a workspace.
   std::function<void(const StepContext&, int64_t begin, int64_t end)> range;

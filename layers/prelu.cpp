@@ -69,7 +69,7 @@ class PReLU : public Layer {
               }};
     }
     return cpu::elementwise_step(
-        "prelu_cpu", count, static_cast<double>(count) * cpu::kElementSeconds,
+        "prelu_cpu", count, static_cast<double>(count) * cpu::kElementSeconds, 0,
         [=](const StepContext& c, int64_t begin, int64_t end) {
           prelu_cpu(p, weight.data<float>(), c.input<float>(), c.output<float>(), begin, end);
         });

@@ -6,7 +6,7 @@
 
 namespace engine::cpu {
 
-Step elementwise_step(std::string kernel, int64_t count, double seconds,
+Step elementwise_step(std::string kernel, int64_t count, double seconds, int overwrites,
                       std::function<void(const StepContext&, int64_t, int64_t)> range) {
   Step step{std::move(kernel)};
   const int64_t grain = grain_of(count, seconds);
@@ -16,6 +16,7 @@ Step elementwise_step(std::string kernel, int64_t count, double seconds,
   };
   step.range = std::move(range);
   step.seconds = seconds;
+  step.overwrites = overwrites;
   return step;
 }
 

@@ -74,6 +74,22 @@ size_t index_of(const std::vector<int>& values, int value) {
   return static_cast<size_t>(std::find(values.begin(), values.end(), value) - values.begin());
 }
 
+// Step::overwrites: an input of the output's shape that the last node does not read, or may
+// overwrite itself.
+int overwritten_input(const std::vector<Link>& links, const PrepareContext& context) {
+  const Link& last = links.back();
+  for (size_t i = 0; i < context.inputs.size(); ++i) {
+    bool allowed = context.inputs[i].shape == context.outputs[0].shape;
+    for (size_t k = 0; k < last.sources.size(); ++k) {
+      const Source& source = last.sources[k];
+      if (source.is_tile || source.index != i) continue;
+      allowed = allowed && static_cast<int>(k) == last.step.overwrites;
+    }
+    if (allowed) return static_cast<int>(i);
+  }
+  return -1;
+}
+
 }  // namespace
 
 ElementwiseChain::ElementwiseChain(std::vector<Node> nodes)
@@ -151,6 +167,7 @@ Step ElementwiseChain::prepare(const PrepareContext& context) const {
   }
   Step step =
       cpu::elementwise_step("elementwise_chain_cpu", context.outputs[0].elements(), seconds,
+                            overwritten_input(*links, context),
                             [links = std::shared_ptr<const std::vector<Link>>(links)](
                                 const StepContext& c, int64_t begin, int64_t end) {
                               for (int64_t tile = begin; tile < end; tile += kTileFloats) {

@@ -57,6 +57,7 @@ class Planner {
     for (const Node& node : graph_.nodes) {
       if (node.layer->is_view()) root(node.outputs[0]) = root(node.inputs[0]);
     }
+    count_readers();
     add_inputs();
     choose_output_homes();
     for (const Node& node : graph_.nodes) add_node(node);
@@ -109,6 +110,34 @@ class Planner {
     }
   }
 
+  // How often each root value's memory is yet to be read. Views read nothing.
+  void count_readers() {
+    readers_.resize(specs_.size());
+    for (const Node& node : graph_.nodes) {
+      if (node.layer->is_view()) continue;
+      for (const int value : node.inputs) ++readers_[static_cast<size_t>(root(value))];
+    }
+    for (const GraphOutput& output : graph_.outputs) {
+      ++readers_[static_cast<size_t>(root(output.value))];
+    }
+  }
+
+  // Whether the node may compute its output in the memory of that input: nothing reads it later,
+  // nor does the node itself as another input.
+  bool can_overwrite(const Node& node, int input) {
+    const int value = node.inputs[static_cast<size_t>(input)];
+    const auto owner = static_cast<size_t>(root(value));
+    return readers_[owner] == 1 && buffer_[owner] >= 0 &&
+           spec(value).bytes() == spec(node.outputs[0]).bytes() &&
+           specs_[owner].bytes() == spec(value).bytes();
+  }
+
+  // Gives a value, and the views of it, the memory of another one.
+  void share_memory(int value, int owner) {
+    readers_[static_cast<size_t>(owner)] += readers_[static_cast<size_t>(value)];
+    std::replace(roots_.begin(), roots_.end(), value, owner);
+  }
+
   // A value that leaves the model in its storage dtype is computed in the caller's memory.
   void choose_output_homes() {
     for (size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -140,7 +169,16 @@ class Planner {
     }
     for (const int value : node.outputs) {
       const bool owns = root(value) == value && slot(value).home == Slot::Home::kArena;
-      if (owns) allocate(value);
+      if (!owns) continue;
+      const int source = value == node.outputs[0] ? step.step.overwrites : -1;
+      if (source >= 0 && can_overwrite(node, source)) {
+        share_memory(value, root(node.inputs[static_cast<size_t>(source)]));
+      } else {
+        allocate(value);
+      }
+    }
+    if (!node.layer->is_view()) {
+      for (const int value : node.inputs) --readers_[static_cast<size_t>(root(value))];
     }
     push(std::move(step), node.inputs, node.outputs);
   }
@@ -212,6 +250,7 @@ class Planner {
   Plan plan_;
   std::vector<TensorSpec> specs_;  // by value, in storage dtypes
   std::vector<int> roots_;         // by value
+  std::vector<int> readers_;       // by root value: that have not run
   std::vector<Slot> slots_;        // by root value
   std::vector<int> buffer_;        // by root value: index into buffers_, or -1
   std::vector<ArenaBuffer> buffers_;

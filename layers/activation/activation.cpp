@@ -34,7 +34,7 @@ class ActivationLayer : public Layer {
     }
     return cpu::elementwise_step("activation_cpu", count,
                                  static_cast<double>(count) * cpu::activation_seconds(activation),
-                                 [=](const StepContext& c, int64_t begin, int64_t end) {
+                                 0, [=](const StepContext& c, int64_t begin, int64_t end) {
                                    cpu::activate(activation, c.input<float>() + begin,
                                                  c.output<float>() + begin, end - begin);
                                  });

@@ -26,9 +26,17 @@ Step make_step(const PrepareContext& context, ElementwiseOp op, const StridedSpa
               }
             }};
   }
+  // The first or second input, but not the halves of GLU's.
+  int overwrites = -1;
+  for (int k = 1; k >= 0; --k) {
+    const auto index = static_cast<size_t>(k);
+    if (index < context.inputs.size() && context.inputs[index].shape == context.outputs[0].shape) {
+      overwrites = k;
+    }
+  }
   const int64_t count = space.elements();
   return cpu::elementwise_step(
-      "elementwise_cpu", count, static_cast<double>(count) * cpu::kElementSeconds,
+      "elementwise_cpu", count, static_cast<double>(count) * cpu::kElementSeconds, overwrites,
       [=](const StepContext& c, int64_t begin, int64_t end) {
         const Pointers pointers = inputs(c);
         std::array<const float*, StridedSpace::kMaxArrays> floats;

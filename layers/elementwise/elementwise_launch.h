@@ -15,7 +15,8 @@ enum class ElementwiseOp {
 };
 
 /// output[i] = op(op(a[i], b[i]), c[i]) ... for items [begin, end) of `space`, whose arrays are the
-/// inputs. The output is contiguous, and no input. Fast where, along the innermost loop, inputs
+/// inputs. The output is contiguous, and may be the first or second input where that is laid out
+/// as it is. Fast where, along the innermost loop, inputs
 /// move by 1 or stand still.
 void elementwise_cpu(ElementwiseOp op, const StridedSpace& space, const float* const* inputs,
                      float* output, int64_t begin, int64_t end);

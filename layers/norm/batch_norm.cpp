@@ -101,7 +101,7 @@ class BatchNorm : public Layer {
               }};
     }
     return cpu::elementwise_step("batch_norm_cpu", spec.elements(),
-                                 static_cast<double>(spec.elements()) * cpu::kElementSeconds,
+                                 static_cast<double>(spec.elements()) * cpu::kElementSeconds, 0,
                                  [=](const StepContext& c, int64_t begin, int64_t end) {
                                    batch_norm_cpu(norm(), c.input<float>(), c.output<float>(),
                                                   begin, end);

@@ -40,6 +40,54 @@ void upsample_row(const UpsampleProblem& p, const float* input, float* output, i
   }
 }
 
+// The outputs of inputs [first, last), kFactor of each, none of which needs an input beyond the
+// ends.
+template <int kFactor>
+void stretch(const UpsampleProblem& p, const float* input, float* output, int64_t first,
+             int64_t last) {
+  if (!p.linear) {
+    for (int64_t i = first; i < last; ++i) {
+      for (int r = 0; r < kFactor; ++r) output[i * kFactor + r] = input[i];
+    }
+    return;
+  }
+  float shares[kFactor];  // of the input to the right
+  for (int r = 0; r < kFactor; ++r) {
+    const int64_t rest = 2 * r + 1 - kFactor;
+    shares[r] = static_cast<float>(rest < 0 ? rest + p.denominator : rest) /
+                static_cast<float>(p.denominator);
+  }
+  for (int64_t i = first; i < last; ++i) {
+    for (int r = 0; r < kFactor; ++r) {
+      const float* left = input + i - (r < kFactor / 2 ? 1 : 0);
+      output[i * kFactor + r] = (1.0f - shares[r]) * left[0] + shares[r] * left[1];
+    }
+  }
+}
+
+// How many outputs each input gets, where all get as many and are centred on them; else 0.
+int64_t factor_of(const UpsampleProblem& p) {
+  const int64_t step = p.linear ? 2 : 1;
+  const int64_t factor = p.denominator / step;
+  const int64_t offset = p.linear ? 1 - factor : 0;
+  return p.step == step && p.offset == offset ? factor : 0;
+}
+
+// Outputs [begin, end) of one row, in vectors where the length is doubled or quadrupled.
+void upsample_part(const UpsampleProblem& p, const float* input, float* output, int64_t begin,
+                   int64_t end) {
+  const int64_t factor = factor_of(p);
+  if (factor != 2 && factor != 4) return upsample_row(p, input, output, begin, end);
+  const int64_t edge = p.linear ? 1 : 0;
+  const int64_t first = std::max((begin + factor - 1) / factor, edge);
+  const int64_t last = std::max(first, std::min(end / factor, p.length - edge));
+  const int64_t inside = std::clamp(first * factor, begin, end);
+  upsample_row(p, input, output, begin, inside);
+  if (factor == 2) stretch<2>(p, input, output, first, last);
+  if (factor == 4) stretch<4>(p, input, output, first, last);
+  upsample_row(p, input, output, std::clamp(last * factor, inside, end), end);
+}
+
 void upsample_cpu(const UpsampleProblem& problem, const float* input, float* output,
                   ThreadPool& threads) {
   const int64_t length = problem.output_length;
@@ -48,8 +96,8 @@ void upsample_cpu(const UpsampleProblem& problem, const float* input, float* out
     while (begin < end) {
       const int64_t row = begin / length;
       const int64_t row_end = std::min(end, (row + 1) * length);
-      upsample_row(problem, input + row * problem.length, output + row * length,
-                   begin - row * length, row_end - row * length);
+      upsample_part(problem, input + row * problem.length, output + row * length,
+                    begin - row * length, row_end - row * length);
       begin = row_end;
     }
   });

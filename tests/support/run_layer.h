@@ -25,10 +25,11 @@ std::vector<Target> targets();
 TensorSpec stored(const TensorSpec& spec, Precision precision);
 
 /// Infers, prepares and runs a layer whose parameters are set, twice over the same Step: in memory
-/// without guard bands, for address sanitizers, then between bands. Returns the second run's
-/// outputs on the CPU. `inputs` are CPU tensors in storage dtypes. Outputs and workspace start as
-/// 0xFF bytes; checks, through doctest, that nothing beyond them and no input was written. A view
-/// gives its input back under the new shape.
+/// without guard bands, for address sanitizers, then between bands; and once more with the output
+/// in the memory of an input, where the step allows that, which has to give the same. Returns the
+/// second run's outputs on the CPU. `inputs` are CPU tensors in storage dtypes. Outputs and
+/// workspace start as 0xFF bytes; checks, through doctest, that nothing beyond them and no input
+/// was written. A view gives its input back under the new shape.
 std::vector<Tensor> run_layer(const Layer& layer, const std::vector<Tensor>& inputs,
                               const Target& target);
 

@@ -21,6 +21,7 @@ Step convolution_step(const Conv1dProblem& p, const PrepareContext& context,
   });
   const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
   Step step;
+  if (p.residual && convolution->writes_once()) step.overwrites = 1;
   step.enqueue = [=](const StepContext& c) {
     convolution->run(c.input<float>(), weight.data<float>(),
                      bias.defined() ? bias.data<float>() : nullptr,

@@ -200,6 +200,11 @@ void DenseConvolution::lay_out_tiles(Phase& phase) const {
   }
 }
 
+bool DenseConvolution::writes_once() const {
+  return std::all_of(phases_.begin(), phases_.end(),
+                     [](const Phase& phase) { return phase.chunks.size() == 1; });
+}
+
 Tensor DenseConvolution::pack_weights(
     const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
   Tensor packed = Tensor::zeros({weight_count_});

@@ -31,6 +31,9 @@ class DenseConvolution {
   /// Phases that have outputs: what the packed weights depend on beside the layer.
   int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
 
+  /// Whether run() stores no parts of sums in the output, which may then be the residual's memory.
+  bool writes_once() const;
+
   /// Weights in the order that run() reads: for each phase and group, chunks of blocks of output
   /// channels [C, taps, channels], zeros beyond M. `weight(g, m, c, k)` gives one of them.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;

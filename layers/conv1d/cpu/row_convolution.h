@@ -33,6 +33,9 @@ class RowConvolution {
   /// Phases that have outputs: what the packed weights depend on beside the layer.
   int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
 
+  /// Whether run() may write to the residual's memory: every output is stored once.
+  static constexpr bool writes_once() { return true; }
+
   /// Weights in the order that run() reads: [phases, groups, M, C, taps]. `weight(g, m, c, k)`
   /// gives one of them.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;

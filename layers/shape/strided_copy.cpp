@@ -9,6 +9,9 @@
 namespace engine {
 namespace {
 
+// Rows that are read side by side: of those a power of two apart, a set of a cache holds eight
+// lines.
+constexpr int64_t kStreams = 8;
 constexpr int64_t kShortestTiled = 8;  // a shorter side gains nothing from tiles
 
 // Runs of the innermost loop: a memcpy where both sides are contiguous.
@@ -28,6 +31,22 @@ void copy_runs(const StridedSpace& space, const T* source, T* target, ThreadPool
       for (int64_t i = 0; i < count; ++i) to[i * target_step] = from[i * source_step];
     });
   });
+}
+
+// to[r * target_step + c] = from[c * source_step + r] for r < rows and c < columns, at most
+// kStreams.
+template <typename T>
+void copy_streams(const T* from, int64_t source_step, int64_t rows, int64_t columns, T* to,
+                  int64_t target_step) {
+  if (columns < kStreams) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) to[r * target_step + c] = from[c * source_step + r];
+    }
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < kStreams; ++c) to[r * target_step + c] = from[c * source_step + r];
+  }
 }
 
 // Square tiles, read along loop `row` (contiguous in the source), written along the innermost.
@@ -53,8 +72,9 @@ void copy_tiles(const StridedSpace& space, int row, const T* source, T* target,
       }
       const int64_t rows = std::min(kCopyTile, space.sizes[row] - first[row] * kCopyTile);
       const int64_t columns = std::min(kCopyTile, space.sizes[column] - first[column] * kCopyTile);
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = 0; c < columns; ++c) to[r * target_step + c] = from[c * source_step + r];
+      for (int64_t c = 0; c < columns; c += kStreams) {
+        copy_streams(from + c * source_step, source_step, rows, std::min(kStreams, columns - c),
+                     to + c, target_step);
       }
     }
   });

@@ -136,6 +136,7 @@ class Planner {
   void share_memory(int value, int owner) {
     readers_[static_cast<size_t>(owner)] += readers_[static_cast<size_t>(value)];
     std::replace(roots_.begin(), roots_.end(), value, owner);
+    plan_.total_bytes += spec(value).bytes();
   }
 
   // A value that leaves the model in its storage dtype is computed in the caller's memory.

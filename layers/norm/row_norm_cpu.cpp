@@ -8,6 +8,8 @@
 namespace engine {
 namespace {
 
+using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
+
 struct RowStats {
   float mean;
   float rstd;
@@ -24,18 +26,25 @@ RowStats finish(const RowNormProblem& p, const Moments<double>& moments) {
   return {static_cast<float>(moments.mean), static_cast<float>(1.0 / std::sqrt(variance + p.eps))};
 }
 
-// Normalises x[begin, end), which lies in one row that begins at row_begin.
+// Normalises x[begin, end), which lies in one row that begins at row_begin. A bias comes with a
+// weight.
 void layer_norm_range(const RowNormBuffers& buffers, RowStats stats, int64_t row_begin,
                       int64_t begin, int64_t end) {
   const float* x = static_cast<const float*>(buffers.x) + row_begin;
   float* y = static_cast<float*>(buffers.y) + row_begin;
   const int64_t offset = begin - row_begin;
   const int64_t size = end - begin;
-  const Eigen::Map<const Eigen::ArrayXf> source(x + offset, size);
+  const ConstArray source(x + offset, size);
+  const auto weight = [&] { return ConstArray(buffers.weight + offset, size); };
+  const auto bias = [&] { return ConstArray(buffers.bias + offset, size); };
   Eigen::Map<Eigen::ArrayXf> target(y + offset, size);
-  target = (source - stats.mean) * stats.rstd;
-  if (buffers.weight) target *= Eigen::Map<const Eigen::ArrayXf>(buffers.weight + offset, size);
-  if (buffers.bias) target += Eigen::Map<const Eigen::ArrayXf>(buffers.bias + offset, size);
+  if (buffers.bias) {
+    target = (source - stats.mean) * stats.rstd * weight() + bias();
+  } else if (buffers.weight) {
+    target = (source - stats.mean) * stats.rstd * weight();
+  } else {
+    target = (source - stats.mean) * stats.rstd;
+  }
 }
 
 // Normalises x[begin, end), which lies in row `row`.

@@ -4,7 +4,8 @@
 // x and y are NCL; W is packed at load time. GEMM: M = rows (m, r), N = columns q, K = (c, u);
 // GemmPlan says how tiles and stages are cut. In this file: barriers and the ring, the loading
 // warps (load_tiles), the multiplying warps (multiply_tiles), the kernel and its launch; how a
-// window is loaded is in load_window_sm90.h, how a tile is stored in store_fragment.h.
+// window is loaded is in load_rows_sm90.h and load_window_sm90.h, how a tile is stored in
+// store_finished.h and store_fragment.h.
 //
 // Threads: one warpgroup loads, the others multiply. Loaders bring x to units of 16 bytes of K per
 //   input position, rounded to TF32 where that is the precision: by way of rows in shared memory,
@@ -26,8 +27,8 @@
 // Requires: sm_90a; a stage of weights and window that fits shared memory twice (GemmPlan). Inf and
 //   NaN in x also reach outputs whose taps are filled up with zeros beside them; with two parts,
 //   Inf becomes NaN.
-// Limited by: with few taps, the latency of the instructions that load and store, which few warps
-//   have to get through; with many, the tensor cores.
+// Limited by: with few taps, loads on their way through shared memory and the stores' instructions,
+//   which few warps have to get through; with many, the tensor cores.
 //   Measured shares of the roofline, and of its parts: docs/benchmarks.md.
 #pragma once
 

@@ -13,8 +13,8 @@
 // Bytes: y once; x once, and (K - 1) D elements again for each segment, from L2.
 // Requires: one input channel a group; stride 1.
 // Limited by memory up to 8 taps, or 3 that are apart, then by instruction issue. On an H200, of
-//   copy bandwidth: 98% in f32 and 96% in 16 bits for 3 taps 64 apart on 8 x 512 rows of 32000, 95%
-//   and 93% for 4 taps on 8 x 4096 rows of 4099.
+//   copy bandwidth: 97% in f32 and 96% in 16 bits for 3 taps 64 apart on 8 x 512 rows of 32000, 95%
+//   and 87 to 91% for 4 taps on 8 x 4096 rows of 4099.
 #include "engine/cuda/device_access.h"
 #include "engine/cuda/fast_divide.h"
 #include "engine/cuda/launch.h"

@@ -6,7 +6,7 @@
 // store_fragment.h has the rest, and says how lanes hold sums.
 #pragma once
 
-#include "layers/conv1d/cuda/staged_row.h"
+#include "layers/conv1d/cuda/output_row.h"
 
 namespace engine::cuda {
 

@@ -7,7 +7,7 @@
 // many output channels with all their phases as fit, or 8 phases of one channel (GemmPlan).
 #pragma once
 
-#include "layers/conv1d/cuda/staged_row.h"
+#include "layers/conv1d/cuda/output_row.h"
 #include "layers/conv1d/cuda/store_finished.h"
 
 namespace engine::cuda {

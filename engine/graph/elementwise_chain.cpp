@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/cpu/elementwise_step.h"
+#include "engine/error.h"
 
 namespace engine {
 namespace {
@@ -159,6 +160,12 @@ Step ElementwiseChain::prepare(const PrepareContext& context) const {
     own.layer = node.layer.get();
     const bool is_last = i + 1 == nodes_.size();
     Link link{node.layer->prepare(own), {}, is_last ? 0 : tiles[i], is_last};
+    if (!link.step.range) {
+      throw Error(ErrorKind::kUnsupported,
+                  fmt::format("layer '{}' ({}) is elementwise, but its step has no range; make it "
+                              "by elementwise_step()",
+                              node.name, node.type));
+    }
     for (const int value : node.inputs) link.sources.push_back(sources.at(value));
     sources[node.outputs[0]] = {true, link.tile};
     seconds += link.step.seconds;

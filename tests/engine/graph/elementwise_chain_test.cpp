@@ -6,8 +6,10 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/error.h"
 #include "tests/reference/reference.h"
 #include "tests/support/layer_check.h"
+#include "tests/support/models.h"
 #include "tests/support/random.h"
 #include "tests/support/run_layer.h"
 
@@ -179,6 +181,29 @@ TEST_CASE("a chain takes no more values than it has tiles for") {
   CHECK_FALSE(ElementwiseChain::can_join(chain.nodes));
   chain.nodes.erase(chain.nodes.begin());
   CHECK(ElementwiseChain::can_join(chain.nodes));
+}
+
+TEST_CASE("a chain needs layers whose steps compute parts") {
+  struct Whole : Layer {
+    std::vector<TensorSpec> infer(const std::vector<TensorSpec>& inputs) const override {
+      return inputs;
+    }
+    Step prepare(const PrepareContext&) const override { return {"whole_cpu"}; }
+    bool is_elementwise() const override { return true; }
+  };
+  Random random(1);
+  Drawn chain;
+  chain.shape = {1, 2, 3};
+  chain.inputs.push_back(draw_tensor(chain.shape, random));
+  add_node(chain, "Tanh", "{}", {0}, kFirstResult, {{chain.shape}}, random);
+  add_node(chain, "Tanh", "{}", {kFirstResult}, kFirstResult + 1, {{chain.shape}}, random);
+  chain.nodes[1].layer = std::make_shared<Whole>();
+  chain.nodes[1].name = "mine";
+  chain.nodes[1].type = "Whole";
+  const ElementwiseChain layer(chain.nodes);
+  CHECK(error_text([&] { run_layer(layer, chain.inputs, {Device::cpu()}); }) ==
+        "layer 'mine' (Whole) is elementwise, but its step has no range; make it by "
+        "elementwise_step()");
 }
 
 TEST_CASE("a chain counts what its layers do") {

@@ -35,8 +35,8 @@ using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 
-// Fetches a block of y that is added to, or of the residual, which is laid out as y: its rows are
-// too far apart for the machine to foresee. Stores alone do not wait for their lines.
+// Fetches a block of y, or of the residual, which is laid out as y: its rows are too far apart for
+// the machine to foresee.
 template <int rows, int vectors>
 HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, int64_t row,
                                int64_t column) {
@@ -54,7 +54,7 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   const D d;
   const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
-  if (!p.output.first) prefetch_block<rows, vectors>(p.output, p.output.y, row, column);
+  prefetch_block<rows, vectors>(p.output, p.output.y, row, column);
   if (p.output.last && p.output.residual) {
     prefetch_block<rows, vectors>(p.output, p.output.residual, row, column);
   }

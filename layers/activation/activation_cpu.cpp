@@ -2,6 +2,7 @@
 
 #include "engine/cpu/elementwise_step.h"
 #include "engine/cpu/highway_targets.h"
+#include "layers/activation/activation_math.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "layers/activation/activation_cpu.cpp"
@@ -103,28 +104,8 @@ void loop(const Activation& activation, const float* x, float* y, int64_t count)
 }
 
 void activate_all(const Activation& a, const float* x, float* y, int64_t count) {
-  switch (a.kind) {
-    case Kind::kIdentity:
-      return loop<Kind::kIdentity>(a, x, y, count);
-    case Kind::kReLU:
-      return loop<Kind::kReLU>(a, x, y, count);
-    case Kind::kLeakyReLU:
-      return loop<Kind::kLeakyReLU>(a, x, y, count);
-    case Kind::kELU:
-      return loop<Kind::kELU>(a, x, y, count);
-    case Kind::kGELU:
-      return loop<Kind::kGELU>(a, x, y, count);
-    case Kind::kGELUTanh:
-      return loop<Kind::kGELUTanh>(a, x, y, count);
-    case Kind::kSiLU:
-      return loop<Kind::kSiLU>(a, x, y, count);
-    case Kind::kSigmoid:
-      return loop<Kind::kSigmoid>(a, x, y, count);
-    case Kind::kTanh:
-      return loop<Kind::kTanh>(a, x, y, count);
-    case Kind::kSoftplus:
-      return loop<Kind::kSoftplus>(a, x, y, count);
-  }
+  with_activation_math(a.kind,
+                       [&]<Kind kind>(ActivationMath<kind>) { loop<kind>(a, x, y, count); });
 }
 
 }  // namespace

@@ -278,7 +278,8 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
     best = candidate;
     best_rank = rank;
   };
-  for (plan.row_buffers = 1; plan.row_buffers <= kMaxRowBuffers; ++plan.row_buffers) {
+  const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
+  for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {
     for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
       for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
         const int64_t taps = ceil_divide(tap_units, pieces);

@@ -39,6 +39,13 @@ struct Barrier {
         "r"(bytes)
         : "memory");
   }
+  /// Lets the phase wait for more bytes, which need not be under way yet.
+  __device__ __forceinline__ void expect(uint32_t bytes) {
+    asm volatile(
+        "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&word)),
+        "r"(bytes)
+        : "memory");
+  }
   /// Whether wait() would return at once.
   __device__ __forceinline__ bool is_over(uint32_t parity) {
     uint32_t over;
@@ -74,6 +81,12 @@ __device__ __forceinline__ void fence_barrier_init() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
+/// Waits for `threads` threads of the block (whole warps) that call this with the same `id`, from 1
+/// to 15.
+__device__ __forceinline__ void named_barrier(int id, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
 /// Orders this thread's ordinary shared-memory stores before later reads by tensor cores.
 __device__ __forceinline__ void fence_proxy_async() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -88,6 +101,98 @@ __device__ __forceinline__ void bulk_copy(uint32_t target, const void* source, u
           "r"(target),
       "l"(source), "r"(bytes), "r"(shared_address(&barrier.word))
       : "memory");
+}
+
+/// What the lanes of a warp copy, one after the other by one thread: the copy engine takes its
+/// operands from registers that a warp shares.
+struct BulkCopy {
+  uint32_t shared;     ///< address
+  uint32_t bytes;      ///< a multiple of 16; 0 for nothing
+  const char* global;  ///< like the shared address a multiple of 16
+
+  /// That of lane `lane`.
+  __device__ __forceinline__ BulkCopy of(int lane) const {
+    const auto address = reinterpret_cast<uintptr_t>(global);
+    const uint64_t low = __shfl_sync(0xffffffffu, static_cast<uint32_t>(address), lane);
+    const uint64_t high = __shfl_sync(0xffffffffu, static_cast<uint32_t>(address >> 32), lane);
+    return {__shfl_sync(0xffffffffu, shared, lane), __shfl_sync(0xffffffffu, bytes, lane),
+            reinterpret_cast<const char*>(high << 32 | low)};
+  }
+};
+
+/// Starts the copies to shared memory of the first `lanes` lanes of a warp, which count at the
+/// barrier.
+__device__ __forceinline__ void bulk_copy_lanes(const BulkCopy& mine, int lanes, Barrier& barrier) {
+#pragma unroll 4
+  for (int lane = 0; lane < lanes; ++lane) {
+    const BulkCopy copy = mine.of(lane);
+    asm volatile(
+        "{\n"
+        ".reg .pred one, some;\n"
+        "elect.sync _|one, 0xffffffff;\n"
+        "setp.ne.and.u32 some, %2, 0, one;\n"
+        "@some cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+        " [%0], [%1], %2, [%3];\n"
+        "}\n" ::"r"(copy.shared),
+        "l"(copy.global), "r"(copy.bytes), "r"(shared_address(&barrier.word))
+        : "memory");
+  }
+}
+
+/// Starts a copy from shared memory that all lanes of a warp know, as part of its next group of
+/// stores.
+__device__ __forceinline__ void bulk_store_warp(const BulkCopy& copy) {
+  asm volatile(
+      "{\n"
+      ".reg .pred one;\n"
+      "elect.sync _|one, 0xffffffff;\n"
+      "@one cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;\n"
+      "}\n" ::"l"(copy.global),
+      "r"(copy.shared), "r"(copy.bytes)
+      : "memory");
+}
+
+/// Starts the copies from shared memory of the first `lanes` lanes of a warp, as part of its next
+/// group of stores.
+__device__ __forceinline__ void bulk_store_lanes(const BulkCopy& mine, int lanes) {
+#pragma unroll 4
+  for (int lane = 0; lane < lanes; ++lane) {
+    const BulkCopy copy = mine.of(lane);
+    asm volatile(
+        "{\n"
+        ".reg .pred one, some;\n"
+        "elect.sync _|one, 0xffffffff;\n"
+        "setp.ne.and.u32 some, %2, 0, one;\n"
+        "@some cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;\n"
+        "}\n" ::"l"(copy.global),
+        "r"(copy.shared), "r"(copy.bytes)
+        : "memory");
+  }
+}
+__device__ __forceinline__ void commit_bulk_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+/// Waits until all of the warp's groups of stores but the last `kPending` have read their sources.
+template <int kPending>
+__device__ __forceinline__ void wait_for_bulk_reads() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
+}
+
+/// Gives the warpgroup's threads more registers, which others have given up by the second.
+template <int kRegisters>
+__device__ __forceinline__ void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ __forceinline__ void give_up_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
+/// A word of shared memory. Not reordered with waiting.
+__device__ __forceinline__ uint32_t load_shared(uint32_t address) {
+  uint32_t word;
+  asm volatile("ld.shared.b32 %0, [%1];" : "=r"(word) : "r"(address));
+  return word;
 }
 
 /// A wgmma operand in shared memory without swizzle, K-major: 16-byte units of 8 rows lie one after
@@ -122,6 +227,23 @@ __device__ __forceinline__ void wgmma(float (&sum)[kColumns / 2], uint64_t a, ui
     ENGINE_WGMMA(128)
   } else {
     ENGINE_WGMMA(256)
+  }
+}
+
+/// sum += a * b in TF32 for a warpgroup, with a, which is 64 x 8, in registers: thread t of warp w
+/// gives for h, u < 2
+///   a[2 u + h] = row 16 w + t / 4 + 8 h, column 4 u + t % 4,
+/// and holds of sum what it does of wgmma()'s.
+template <int kColumns>
+__device__ __forceinline__ void wgmma_gathered(float (&sum)[kColumns / 2], const uint32_t (&a)[4],
+                                               uint64_t b) {
+  static_assert(kColumns == 64 || kColumns == 128 || kColumns == 256);
+  if constexpr (kColumns == 64) {
+    ENGINE_WGMMA_GATHERED(64);
+  } else if constexpr (kColumns == 128) {
+    ENGINE_WGMMA_GATHERED(128);
+  } else {
+    ENGINE_WGMMA_GATHERED(256);
   }
 }
 

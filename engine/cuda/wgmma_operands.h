@@ -44,9 +44,11 @@
       "+f"(sum[122]), "+f"(sum[123]), "+f"(sum[124]), "+f"(sum[125]), "+f"(sum[126]),         \
       "+f"(sum[127])
 
+#define ENGINE_WGMMA_NAMES_64 ENGINE_WGMMA_NAMES_0
 #define ENGINE_WGMMA_NAMES_128 ENGINE_WGMMA_NAMES_0 ", " ENGINE_WGMMA_NAMES_1
 #define ENGINE_WGMMA_NAMES_256 \
   ENGINE_WGMMA_NAMES_128 ", " ENGINE_WGMMA_NAMES_2 ", " ENGINE_WGMMA_NAMES_3
+#define ENGINE_WGMMA_SUMS_64 ENGINE_WGMMA_SUMS_0
 #define ENGINE_WGMMA_SUMS_128 ENGINE_WGMMA_SUMS_0, ENGINE_WGMMA_SUMS_1
 #define ENGINE_WGMMA_SUMS_256 ENGINE_WGMMA_SUMS_128, ENGINE_WGMMA_SUMS_2, ENGINE_WGMMA_SUMS_3
 // The descriptors and the predicate follow the accumulator.
@@ -79,3 +81,18 @@
   } else {                                                   \
     ENGINE_WGMMA_OF(columns, "k8.f32.tf32.tf32", "");        \
   }
+
+// Where the first operand comes from registers, its four and the second's descriptor follow the
+// accumulator.
+#define ENGINE_WGMMA_GATHERED_INPUTS_64 "{%32, %33, %34, %35}, %36"
+#define ENGINE_WGMMA_GATHERED_INPUTS_128 "{%64, %65, %66, %67}, %68"
+#define ENGINE_WGMMA_GATHERED_INPUTS_256 "{%128, %129, %130, %131}, %132"
+
+/// wgmma of `columns` columns in TF32 with the first operand in the registers a[0] to a[3], added
+/// to sum.
+#define ENGINE_WGMMA_GATHERED(columns)                                     \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns                \
+               "k8.f32.tf32.tf32 {" ENGINE_WGMMA_NAMES_##columns           \
+               "}, " ENGINE_WGMMA_GATHERED_INPUTS_##columns ", 1, 1, 1;\n" \
+               : ENGINE_WGMMA_SUMS_##columns                               \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))

@@ -17,7 +17,10 @@ std::vector<Conv1dKernel> make_table() {
   std::vector<Conv1dKernel> table = {cpu::conv1d_dense(), cpu::conv1d_dense_channels(),
                                      cpu::conv1d_rows(), cpu::conv1d_fft(), cpu::conv1d_direct()};
   if constexpr (kWithCuda) {
-    if (cuda::runs_sm90()) table.push_back(cuda::conv1d_implicit_gemm_sm90());
+    if (cuda::runs_sm90()) {
+      table.push_back(cuda::conv1d_gather_gemm_sm90());
+      table.push_back(cuda::conv1d_implicit_gemm_sm90());
+    }
     table.push_back(cuda::conv1d_implicit_gemm_sm80());
     table.push_back(cuda::conv1d_direct());
     table.push_back(cuda::conv1d_im2col_cublas());

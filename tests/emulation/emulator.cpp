@@ -53,6 +53,7 @@ struct Block {
   std::vector<Fiber> fibers;
   std::vector<Warp> warps;
   Rendezvous barrier;
+  Rendezvous named[16];
   const std::function<void()>* kernel = nullptr;
   std::exception_ptr error;
   jmp_buf scheduler{};
@@ -112,6 +113,7 @@ void run_block(int threads) {
   std::memset(shared, 0xff, sizeof shared);  // NaN wherever nothing was written
   block.warps.assign(static_cast<size_t>(threads + 31) / 32, Warp{});
   block.barrier = {};
+  std::fill(std::begin(block.named), std::end(block.named), Rendezvous{});
   block.error = nullptr;
   for (Fiber& fiber : block.fibers) start(fiber);
   for (;;) {
@@ -144,6 +146,8 @@ void yield() {
 }
 
 void block_barrier() { block.barrier.wait(static_cast<int>(block.fibers.size())); }
+
+void named_barrier(int id, int threads) { block.named[id].wait(threads); }
 
 void warp_barrier() { block.warps[block.current / 32].barrier.wait(32); }
 

@@ -41,6 +41,7 @@ void made_progress();
 [[noreturn]] void fail(const char* what);
 
 void block_barrier();
+void named_barrier(int id, int threads);
 void warp_barrier();
 /// Gives the 32-byte `value` to the warp; returns what all lanes gave, until the thread's next
 /// call.

@@ -192,18 +192,24 @@ inline void draw_epilogue(Conv1dProblem& p, bool plain, Random& random) {
   if (p.residual && random.chance(0.5)) p.residual_activation.kind = Kind::kReLU;
 }
 
-/// Ten problems for each of the kernels; `is_plain` says which take no activation but bends.
+/// Ten problems for each of the kernels, but for those that `takes` leaves out; `is_plain` says
+/// which take no activation but bends.
 template <typename T, typename Kernel, typename IsPlain>
-void check_emulated(const std::vector<Kernel>& kernels, IsPlain is_plain, Precision precision,
-                    double tolerance, uint64_t first_seed) {
+void check_emulated(
+    const std::vector<Kernel>& kernels, IsPlain is_plain, Precision precision, double tolerance,
+    uint64_t first_seed,
+    bool (*takes)(const Conv1dProblem&) = [](const Conv1dProblem&) { return true; }) {
   for (uint64_t seed = first_seed; seed < first_seed + 10; ++seed) {
     for (size_t i = 0; i < kernels.size(); ++i) {
       Random random(seed * 16 + i);
       EmulatedCase c;
-      c.problem = draw_problem(random);
+      do {
+        c.problem = draw_problem(random);
+      } while (!takes(c.problem));
       c.problem.precision = precision;
       c.problem.dtype = storage_dtype(precision);
       draw_epilogue(c.problem, is_plain(kernels[i], random), random);
+      if (kernels[i].tile.gathers) c.problem.residual = false;
       if (!c.problem.transposed) c.split = random.pick<int64_t>({1, 1, 2, 3, 8});
       if (random.chance(0.3)) c.shared_bytes = random.integer(40, 120) * 1024;
       c.x_shift = random.chance(0.5) ? 0 : random.integer(1, 3);  // rows from 16 bytes on
@@ -212,7 +218,9 @@ void check_emulated(const std::vector<Kernel>& kernels, IsPlain is_plain, Precis
       INFO("seed ", seed, ", kernel ", i, ": ", to_string(c.problem), " split ", c.split);
       const double error = Emulation<T>(c, random).run(kernels[i]);
       CHECK(error < tolerance);
-      if (c.shared_bytes == 0) CHECK(error >= 0.0);
+      // Rows of x that lie far apart may be too many to gather from.
+      const bool may_lack_room = kernels[i].tile.gathers && c.split > 1;
+      if (c.shared_bytes == 0 && !may_lack_room) CHECK(error >= 0.0);
     }
   }
 }

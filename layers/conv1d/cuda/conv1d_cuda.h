@@ -32,6 +32,11 @@ Conv1dKernel conv1d_split_reduction();
 /// taps, and strides up to 1024.
 Conv1dKernel conv1d_implicit_gemm_sm90();
 
+/// On Hopper's tensor cores with operands gathered from rows of x (gather_gemm_sm90.cuh), in TF32
+/// and fp32. Requires what conv1d_implicit_gemm_sm90() does, zero padding, no residual, no
+/// activation but ReLU and LeakyReLU, at most eight phases, and in fp32 at least 192 products.
+Conv1dKernel conv1d_gather_gemm_sm90();
+
 /// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024
 /// taps, strides up to 1024, and that two stages of a tile fit 80 KB.
 Conv1dKernel conv1d_implicit_gemm_sm80();

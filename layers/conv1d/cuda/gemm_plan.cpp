@@ -43,7 +43,7 @@ int64_t first_of_pair(const GemmPlan& plan, int64_t even_tap) {
 }
 
 // The arrays of the window. False where there are too many.
-bool lay_window(GemmPlan& plan, const GemmTile& tile) {
+bool lay_units(GemmPlan& plan, const GemmTile& tile) {
   std::set<int64_t> residues;
   int64_t farthest = 0;
   for (int64_t t = 0; t < plan.stage_taps; ++t) {
@@ -61,6 +61,25 @@ bool lay_window(GemmPlan& plan, const GemmTile& tile) {
   plan.window_bytes = (int64_t{tile.parts} * plan.stage_units * plan.unit_pitch + 1) * kUnitBytes;
   // Offsets of units have 14 bits in a wgmma descriptor.
   return plan.window_bytes < 200 * 1024;
+}
+
+// The window as rows of x. Lanes that read neighbouring positions of four rows meet different banks
+// where rows lie 8 words apart, modulo 32.
+bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
+  constexpr int64_t kMostRowLength = 100 * 1024;
+  const int64_t taps = int64_t{plan.stage_taps} * plan.unit_taps;
+  const int64_t length = (tile.columns - 1) * plan.fold.stride + (taps - 1) * plan.fold.spacing + 1;
+  if (length > kMostRowLength) return false;
+  const int64_t unit = kUnitBytes / element_bytes;
+  const int64_t words = ceil_divide(length + unit - 1, unit) * 4;
+  plan.row_length = static_cast<int>(length);
+  plan.row_pitch = static_cast<int>(words + (plan.unit_channels > 1 ? (40 - words % 32) % 32 : 0));
+  plan.window_bytes = int64_t{plan.stage_units} * plan.unit_channels * plan.row_pitch * 4;
+  return plan.window_bytes < 200 * 1024;
+}
+
+bool lay_window(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
+  return tile.gathers ? lay_gathered_rows(plan, tile, element_bytes) : lay_units(plan, tile);
 }
 
 // Lays the buffers of rows. Bulk copies want 16-byte boundaries at both ends of a row.
@@ -82,7 +101,19 @@ void lay_rows(GemmPlan& plan, const Conv1dProblem& p, const GemmTile& tile) {
   plan.row_bytes = plan.stage_units * (unit_of_channels + plan.row_turn) * kUnitBytes;
 }
 
-void list_steps(GemmPlan& plan) {
+// Of a kernel that gathers: units in the order of their weights.
+void list_gathered_units(GemmPlan& plan, int64_t element_bytes) {
+  const int units = plan.stage_units * plan.stage_taps;
+  plan.steps = units / 2;
+  for (int i = 0; i < units; ++i) {
+    const int64_t row = i % plan.stage_units * plan.unit_channels;
+    const int64_t position = i / plan.stage_units * plan.unit_taps * plan.fold.spacing;
+    plan.step[i] = static_cast<GemmStep>(row * plan.row_pitch * 4 + position * element_bytes);
+  }
+}
+
+void list_steps(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
+  if (tile.gathers) return list_gathered_units(plan, element_bytes);
   plan.steps = 0;
   const auto add = [&](int start, int k_step) {
     plan.step[plan.steps++] = static_cast<GemmStep>(k_step << 16 | start);
@@ -102,8 +133,8 @@ void list_steps(GemmPlan& plan) {
 }
 
 // The unit of taps, counted in its stage, of unit `unit` of the stage's weights.
-int64_t tap_of_unit(const GemmPlan& plan, int64_t unit) {
-  if (plan.stage_units > 1) return unit / plan.stage_units;
+int64_t tap_of_unit(const GemmPlan& plan, const GemmTile& tile, int64_t unit) {
+  if (plan.stage_units > 1 || tile.gathers) return unit / plan.stage_units;
   const int64_t even = unit / 2 * 2;
   const int64_t first = first_of_pair(plan, even);
   return unit % 2 == 0 ? first : 2 * even + 1 - first;
@@ -153,7 +184,7 @@ double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& t
   if (p.padding_mode != PaddingMode::kZeros) return wide ? 4.0 : 2.3;
   if (!whole) return wide ? 25.0 : (tile.wide_loads ? 3.6 : 2.7);
   if (!wide && !tile.wide_loads && plan.residues > 1) return 3.5;
-  if (p.in_length % 2 != 0) return wide ? 8.0 : 7.0;
+  if (p.in_length % 2 != 0) return wide ? 6.5 : 7.0;
   if (tile.wide_loads) return 12.0;
   return wide && plan.resident ? 8.0 : 7.0;
 }
@@ -172,9 +203,39 @@ struct StageWork {
         streamed(plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes)) {}
 };
 
+// Cycles of a block for the products of a tile whose operands are gathered. A stage takes what its
+// products take, what they and the gathering read from shared memory, or what its window and
+// weights take on their way there, for which a slot of the ring must be free. As measured on an
+// H200.
+double gathered_cycles(const GemmPlan& plan, const GemmTile& tile) {
+  constexpr double kWindowBytesPerCycle = 20.0;
+  constexpr double kWeightBytesPerCycle = 34.0;
+  constexpr double kLatency = 900.0;
+  constexpr double kStep = 45.0;
+  constexpr double kStage = 250.0;
+  constexpr double kLoneGroup = 150.0;  // a stage's last group waits for its operands
+  constexpr double kPromotion = 250.0;  // of a stage's sums to the total
+  const double blocks = tile.columns / 64.0;
+  const double parts = tile.parts == 2 ? 4.2 : 1.0;  // three products, and their operands
+  // Lanes that read every other or every fourth position share banks.
+  const auto conflicts =
+      static_cast<double>(std::min<int64_t>(plan.fold.stride & -plan.fold.stride, 8));
+  const double reads =
+      blocks * (16.0 * conflicts + tile.rows / 4.0) * (conflicts > 1.0 ? 1.5 : 1.0);
+  const double products = std::max(blocks * parts * tile.rows / 2.0, reads) * plan.steps;
+  const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
+  const double loads = static_cast<double>(plan.window_bytes) / kWindowBytesPerCycle +
+                       streamed / kWeightBytesPerCycle;
+  const double slot = (loads + kLatency) / (plan.ring - 1);
+  const bool lone_group = tile.parts == 1 && plan.steps / tile.gathered_steps % 2 != 0;
+  return plan.stages() * (std::max({products, loads, slot}) + kStep * plan.steps + kStage +
+                          (lone_group ? kLoneGroup : 0.0) + (tile.parts == 2 ? kPromotion : 0.0));
+}
+
 // Ranks ways to cut the stages of a tile. Its rates are hopeful: with those that tiles are measured
 // by, stages would be cut too large, which leaves too few of them in flight.
 double rank_stages(const GemmPlan& plan, const GemmTile& tile) {
+  if (tile.gathers) return gathered_cycles(plan, tile);
   const StageWork work(plan, tile);
   // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
   const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
@@ -185,6 +246,7 @@ double rank_stages(const GemmPlan& plan, const GemmTile& tile) {
 // Cycles of one multiprocessor for a tile: each stage takes the longest of its products, its loads
 // and what the L2 brings to all blocks. As measured on an H200.
 double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  if (tile.gathers) return gathered_cycles(plan, tile);
   constexpr double kL2BytesPerCycle = 29.0;  // for each block
   constexpr double kTile = 2000.0;
   const double kStage = plan.by_rows ? 300.0 : 430.0;
@@ -199,9 +261,15 @@ double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
 // Steps of a stage where operands are split, of `steps` of the whole reduction. Tensor cores
 // truncate when they add, so a stage's sum errs by its additions; sums of stages are added in f32,
 // whose rounding errs by the root of all.
-double most_split_steps(int64_t steps) {
-  return std::min(12.0, 1.5 * std::sqrt(static_cast<double>(steps)));
+double most_split_steps(int64_t steps, const GemmTile& tile) {
+  // Where operands are gathered, small products are not summed before the big ones.
+  const double most = tile.gathers ? 4.0 : 12.0;
+  return std::min(most, 1.5 * std::sqrt(static_cast<double>(steps)));
 }
+
+// Sums in f32 of few products err less than the sums of their parts that tensor cores truncate,
+// where small products are not summed before the big ones.
+constexpr int64_t kFewestGatheredSplitSteps = 24;
 
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.
 GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
@@ -209,13 +277,19 @@ GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
   plan.stage_units = static_cast<int>(units);
   plan.tap_stages = static_cast<int>(ceil_divide(tap_units, taps));
   plan.stage_taps = static_cast<int>(ceil_divide(tap_units, plan.tap_stages));
-  if (units == 1) plan.stage_taps = static_cast<int>(round_up(plan.stage_taps, 2));
+  const int64_t units_at_once = 2 * (tile.gathers ? tile.gathered_steps : 1);
+  if (units < units_at_once) {
+    plan.stage_taps = static_cast<int>(round_up(plan.stage_taps, units_at_once / units));
+  }
   plan.channel_stages = static_cast<int>(ceil_divide(channel_units, units));
-  if (plan.stage_units * plan.stage_taps / 2 > kMaxSteps || !lay_window(plan, tile)) return plan;
+  const int entries = plan.stage_units * plan.stage_taps / (tile.gathers ? 1 : 2);
+  const auto element_bytes = static_cast<int64_t>(size_of(p.dtype));
+  if (entries > kMaxSteps || !lay_window(plan, tile, element_bytes)) return plan;
   lay_rows(plan, p, tile);
-  list_steps(plan);
+  list_steps(plan, tile, element_bytes);
   const int64_t all_steps = ceil_divide(channel_units * tap_units, 2);
-  if (tile.parts == 2 && plan.steps > most_split_steps(all_steps)) return plan;
+  if (tile.parts == 2 && plan.steps > most_split_steps(all_steps, tile)) return plan;
+  if (tile.parts == 2 && tile.gathers && all_steps < kFewestGatheredSplitSteps) return plan;
   plan.weight_bytes = int64_t{2} * plan.steps * tile.parts * tile.rows * kUnitBytes;
   lay_shared_memory(plan, tile);
   plan.valid = plan.ring >= 2;
@@ -257,6 +331,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   plan.phase_blocks = static_cast<int>(ceil_divide(phases, 8));
   plan.group_rows = 8 * (phases > 8 ? p.group_outputs() * plan.phase_blocks
                                     : ceil_divide(p.group_outputs(), plan.row_channels));
+  if (tile.gathers && phases > 8) return plan;  // lines of eight rows are stored together
   plan.columns = ceil_divide(p.out_length, plan.fold.phases);
   plan.groups = static_cast<int>(p.groups);
   plan.row_tiles = static_cast<int>(ceil_divide(plan.group_rows, tile.rows));
@@ -321,7 +396,7 @@ void pack_gemm_weights(const Conv1dProblem& p, const GemmTile& tile, const GemmP
               for (int e = 0; e < elements; ++e) {
                 *packed++ =
                     element(g, row_tile * tile.rows + row, first_cu + unit % plan.stage_units,
-                            first_tu + tap_of_unit(plan, unit), e, part);
+                            first_tu + tap_of_unit(plan, tile, unit), e, part);
               }
             }
           }

@@ -12,7 +12,8 @@
 // neighbouring taps. A stage holds `stage_units` units of channels for `stage_taps` units of taps:
 // the weights of all of them, and one window of input that serves all taps. The window is kept as
 // arrays of units by row, one array for each remainder of a tap's offset by the stride, so that
-// column q of any tap is row q + const of one array, whatever stride and dilation are.
+// column q of any tap is row q + const of one array, whatever stride and dilation are. Kernels that
+// gather their operands keep the rows of x as they are instead.
 #pragma once
 
 #include <cstdint>
@@ -39,10 +40,14 @@ struct GemmTile {
   int ring = 8;              ///< stages in flight, at most; weights are not resident below 3
   bool wide_loads = true;    ///< loading threads have registers for many elements
   bool by_rows = false;      ///< windows may be loaded by way of rows
+  bool gathers = false;      ///< windows are rows of x, from which operands are gathered
+  int gathered_steps = 1;    ///< that are gathered at once: they divide those of a stage
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the
-/// upper 16 bits the distance to the second, as a wgmma descriptor has them.
+/// upper 16 bits the distance to the second, as a wgmma descriptor has them. Of a kernel that
+/// gathers, two entries make a step: for each unit the distance in bytes of its first channel and
+/// tap from the window's first.
 using GemmStep = uint32_t;
 
 struct GemmPlan {
@@ -68,7 +73,10 @@ struct GemmPlan {
   int row_turn = 0;       ///< units between units of channels
   int row_buffers = 1;    ///< of a loading warp
   int64_t row_bytes = 0;  ///< of a buffer
-  int steps = 0;          ///< instructions of a stage: pairs of units
+  // The window of a kernel that gathers: rows of x, whose first element is up to 15 bytes late.
+  int row_length = 0;  ///< positions
+  int row_pitch = 0;   ///< words of 4 bytes
+  int steps = 0;       ///< instructions of a stage: pairs of units
   GemmStep step[kMaxSteps] = {};
   // Shared memory.
   int64_t window_bytes = 0;

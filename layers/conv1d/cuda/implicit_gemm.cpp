@@ -8,6 +8,7 @@ namespace engine::cuda {
 ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan) {
   ImplicitGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
   g.in_length = p.in_length;
+  g.in_elements = p.batch * p.in_channels * p.in_length;
   g.out_length = p.out_length;
   g.in_channels = p.in_channels;
   g.out_channels = p.out_channels;
@@ -53,7 +54,9 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.row_turn = plan.row_turn;
   g.row_buffers = plan.row_buffers;
   g.row_bytes = static_cast<int>(plan.row_bytes);
-  g.by_slots = SmallDivide(g.slots);
+  g.row_length = plan.row_length;
+  g.row_pitch = plan.row_pitch;
+  g.by_slots = SmallDivide(std::max(g.slots, 1));  // a window that is gathered has none
   g.by_residues = SmallDivide(g.residues);
   g.window_bytes = static_cast<int>(plan.window_bytes);
   g.weight_bytes = static_cast<int>(plan.weight_bytes);
@@ -61,7 +64,7 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.resident = plan.resident;
   g.steps = plan.steps;
   std::copy(plan.residue, plan.residue + plan.residues, g.residue);
-  std::copy(plan.step, plan.step + plan.steps, g.step);
+  std::copy(plan.step, plan.step + (tile.gathers ? 2 : 1) * plan.steps, g.step);
   return g;
 }
 

@@ -43,6 +43,7 @@ struct ImplicitGemm {
   Epilogue epilogue;
   // x and y.
   int64_t in_length;
+  int64_t in_elements;
   int64_t out_length;
   int64_t in_channels;   // of all groups
   int64_t out_channels;  // of all groups
@@ -93,6 +94,8 @@ struct ImplicitGemm {
   int row_bytes;
   int row_buffers;
   int spare_unit;  // behind the window
+  int row_length;  // of a window that is gathered from, as in GemmPlan
+  int row_pitch;
   SmallDivide by_slots;
   SmallDivide by_residues;
   int window_bytes;

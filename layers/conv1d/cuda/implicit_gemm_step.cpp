@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "layers/conv1d/conv1d_taps.h"
 
 namespace engine::cuda {
@@ -20,9 +22,10 @@ Tensor pack_weights(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan
 
 // Everything that the order of the packed weights depends on, beside the layer.
 std::string weight_key(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan) {
-  return fmt::format("weight for implicit gemm {} {}x{} parts {} phases {} stages {}x{} of {}x{}",
-                     to_string(p.precision), tile.rows, tile.columns, tile.parts, plan.fold.phases,
-                     plan.channel_stages, plan.tap_stages, plan.stage_units, plan.stage_taps);
+  return fmt::format("weight for {} gemm {} {}x{} parts {} phases {} stages {}x{} of {}x{}",
+                     tile.gathers ? "gather" : "implicit", to_string(p.precision), tile.rows,
+                     tile.columns, tile.parts, plan.fold.phases, plan.channel_stages,
+                     plan.tap_stages, plan.stage_units, plan.stage_taps);
 }
 
 bool is_even(const void* address, DType dtype) {
@@ -46,6 +49,13 @@ double implicit_gemm_elements(const Conv1dProblem& p) {
 
 int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
   return p.batch * plan.column_tiles * plan.row_tiles * p.groups;
+}
+
+int64_t gemm_blocks(const Conv1dProblem& p, const GemmPlan& plan, int64_t multiprocessors) {
+  const int64_t tiles = implicit_gemm_tiles(p, plan);
+  if (!plan.resident) return std::min(tiles, multiprocessors);
+  const int64_t row_tiles = int64_t{plan.row_tiles} * plan.groups;
+  return row_tiles * std::clamp<int64_t>(multiprocessors / row_tiles, 1, tiles / row_tiles);
 }
 
 Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,

@@ -29,6 +29,7 @@ struct Barrier {
     bytes_and_phase += static_cast<int32_t>(2 * bytes);
     arrive();
   }
+  void expect(uint32_t bytes) { bytes_and_phase += static_cast<int32_t>(2 * bytes); }
   void come(uint32_t bytes) {
     bytes_and_phase -= static_cast<int32_t>(2 * bytes);
     end_phase();
@@ -52,6 +53,8 @@ struct Barrier {
 };
 static_assert(sizeof(Barrier) == 8);
 
+inline void named_barrier(int id, int threads) { test::emulator::named_barrier(id, threads); }
+
 inline void fence_barrier_init() {}
 inline void fence_proxy_async() {}
 
@@ -64,6 +67,50 @@ inline void bulk_copy(uint32_t target, const void* source, uint32_t bytes, Barri
   }
   std::memcpy(test::emulator::shared_memory() + target, source, bytes);
   barrier.come(bytes);
+}
+
+struct BulkCopy {
+  uint32_t shared;
+  uint32_t bytes;
+  const char* global;
+};
+
+inline void bulk_copy_lanes(const BulkCopy& mine, int lanes, Barrier& barrier) {
+  __syncwarp();
+  if (static_cast<int>(threadIdx.x % 32) >= lanes || mine.bytes == 0) return;
+  bulk_copy(mine.shared, mine.global, mine.bytes, barrier);
+}
+
+inline void bulk_store_lanes(const BulkCopy& mine, int lanes) {
+  __syncwarp();
+  if (static_cast<int>(threadIdx.x % 32) >= lanes || mine.bytes == 0) return;
+  if (mine.shared % 16 != 0 || mine.bytes % 16 != 0 ||
+      reinterpret_cast<uintptr_t>(mine.global) % 16 != 0) {
+    test::emulator::fail("a bulk store is not aligned");
+  }
+  if (mine.shared + mine.bytes > test::emulator::kSharedBytes) {
+    test::emulator::fail("a bulk store leaves shared memory");
+  }
+  std::memcpy(const_cast<char*>(mine.global), test::emulator::shared_memory() + mine.shared,
+              mine.bytes);
+}
+inline void bulk_store_warp(const BulkCopy& copy) { bulk_store_lanes(copy, 1); }
+inline void commit_bulk_stores() {}
+template <int kPending>
+void wait_for_bulk_reads() {}
+
+template <int kRegisters>
+void take_registers() {}
+template <int kRegisters>
+void give_up_registers() {}
+
+inline uint32_t load_shared(uint32_t address) {
+  if (address % 4 != 0 || address + 4 > test::emulator::kSharedBytes) {
+    test::emulator::fail("a load leaves shared memory");
+  }
+  uint32_t word;
+  std::memcpy(&word, test::emulator::shared_memory() + address, sizeof word);
+  return word;
 }
 
 inline uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
@@ -107,6 +154,25 @@ void wgmma(float (&sum)[kColumns / 2], uint64_t a, uint64_t b, int keep) {
     double total = keep ? sum[i] : 0.0;
     for (int k = 0; k < kDepth; ++k) {
       total += static_cast<double>(wgmma_element<T>(a, row, k)) * wgmma_element<T>(b, column, k);
+    }
+    sum[i] = static_cast<float>(total);
+  }
+}
+
+template <int kColumns>
+void wgmma_gathered(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b) {
+  test::emulator::WarpValue given{};
+  std::memcpy(given.words, a, sizeof a);
+  const auto* lanes = test::emulator::warp_exchange(given);
+  const int lane = threadIdx.x % 32;
+  for (int i = 0; i < kColumns / 2; ++i) {
+    const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+    double total = sum[i];
+    for (int k = 0; k < 8; ++k) {
+      uint32_t registers[4];
+      std::memcpy(registers, lanes[lane / 4 * 4 + k % 4].words, sizeof registers);
+      const float value = __uint_as_float(registers[k / 4 * 2 + i / 2 % 2] & 0xffffe000u);
+      total += static_cast<double>(value) * wgmma_element<float>(b, column, k);
     }
     sum[i] = static_cast<float>(total);
   }

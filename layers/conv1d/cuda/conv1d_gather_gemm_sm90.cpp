@@ -1,0 +1,73 @@
+// The row of the Hopper GEMM that gathers its operands: which of its compiled tiles a problem runs
+// on, and what it costs.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/cuda/runtime.h"
+#include "layers/conv1d/cuda/choose_gemm.h"
+#include "layers/conv1d/cuda/conv1d_cuda.h"
+#include "layers/conv1d/cuda/implicit_gemm_launch.h"
+
+namespace engine::cuda {
+namespace {
+
+constexpr int kMultiprocessors = 132;  // of the H200 that the cost model is written for
+constexpr double kClock = 1.75e9;      // its clock under load
+
+const GemmKernels<Sm90Kernel>& kernels() {
+  static const GemmKernels<Sm90Kernel> all{
+      gather_kernels_sm90_fp32(), gather_kernels_sm90_tf32(), {}, {}};
+  return all;
+}
+
+// Cycles of a block for the stores of a tile, chunk after chunk.
+double store_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  constexpr double kRows = 32.0;  // of a chunk
+  constexpr double kBytesPerCycle = 18.0;
+  constexpr double kChunk = 350.0;
+  constexpr double kPhases = 1.45;  // lanes that interleave phases share banks
+  const double rows = std::min<double>(tile.rows, static_cast<double>(plan.group_rows));
+  const double bytes = kRows * tile.columns * static_cast<double>(size_of(p.dtype));
+  return std::ceil(rows / kRows) * (bytes / kBytesPerCycle + kChunk) *
+         (plan.fold.phases > 1 ? kPhases : 1.0);
+}
+
+// A block computes `waves` tiles one after the other: products, then stores. Nothing is faster than
+// memory. As measured on an H200.
+double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
+  constexpr double kLaunch = 7e-6;            // with the first tile, from a cold instruction cache
+  constexpr double kBytesPerSecond = 3.4e12;  // reached at best
+  const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
+  const double waves = std::ceil(tiles / kMultiprocessors);
+  const double cycles = plan.tile_cycles + store_cycles(p, plan, kernel.tile);
+  const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
+  return kLaunch + std::max(waves * cycles / kClock, bytes / kBytesPerSecond);
+}
+
+GemmChoice<Sm90Kernel> choose(const Conv1dProblem& p) {
+  return choose_gemm(
+      p, kernels().of(p.precision), [](const Sm90Kernel&) { return true; }, predict);
+}
+
+bool can_implement(const Conv1dProblem& p) {
+  return implicit_gemm_allows(p) && p.padding_mode == PaddingMode::kZeros && !p.residual &&
+         is_bend(p.activation) && choose(p).kernel != nullptr;
+}
+
+double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
+
+Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
+  const GemmChoice<Sm90Kernel> choice = choose(p);
+  const int64_t blocks =
+      gemm_blocks(p, choice.plan, device_info(context.device.index).multiprocessors);
+  return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, blocks,
+                            context);
+}
+
+}  // namespace
+
+Conv1dKernel conv1d_gather_gemm_sm90() {
+  return {"conv1d_gather_gemm_sm90", Device::Type::kCuda, can_implement, seconds, prepare};
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,9 @@
+#include "layers/conv1d/cuda/gather_gemm_sm90.cuh"
+
+namespace engine::cuda {
+
+std::vector<Sm90Kernel> gather_kernels_sm90_fp32() {
+  return {gather_kernel_sm90<64, 2, 1, 2>(), gather_kernel_sm90<128, 1, 1, 2>()};
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,53 @@
+// The Hopper GEMM that gathers its operands, thread by thread on the CPU, against the formula in
+// double.
+#include "layers/conv1d/cuda/gather_gemm_sm90.cuh"
+
+#include <doctest/doctest.h>
+
+#include "tests/emulation/gemm_emulation.h"
+
+namespace engine::test {
+namespace {
+
+bool allows(const Conv1dProblem& p) {
+  return p.padding_mode == PaddingMode::kZeros && !(p.transposed && p.stride > 8);
+}
+
+// Few products are left to others in fp32.
+bool allows_parts(const Conv1dProblem& p) {
+  return allows(p) && !p.transposed && p.reduction() >= 192;
+}
+
+void check(const std::vector<cuda::Sm90Kernel>& kernels, Precision precision, double tolerance,
+           uint64_t first_seed, bool (*takes)(const Conv1dProblem&)) {
+  const auto is_plain = [](const cuda::Sm90Kernel&, Random&) { return true; };
+  check_emulated<float>(kernels, is_plain, precision, tolerance, first_seed, takes);
+}
+
+}  // namespace
+
+TEST_CASE("the gathering Hopper GEMM on random problems, in TF32") {
+  check({cuda::gather_kernel_sm90<128, 2, 2, 1>(), cuda::gather_kernel_sm90<256, 1, 2, 1>()},
+        Precision::kTf32, 6e-4, 700, allows);
+}
+
+TEST_CASE("the gathering Hopper GEMM on random problems, in fp32 by parts") {
+  check({cuda::gather_kernel_sm90<64, 2, 1, 2>(), cuda::gather_kernel_sm90<128, 1, 1, 2>()},
+        Precision::kFp32, 1e-6, 800, allows_parts);
+}
+
+// Tiles meet at sectors of rows that are not aligned; the last may be shorter than a sector.
+TEST_CASE("the gathering Hopper GEMM on rows that end just behind a tile") {
+  for (const int64_t length : {497, 499, 503, 743}) {
+    EmulatedCase c;
+    c.problem.in_channels = 3;
+    c.problem.out_channels = 12;
+    c.problem.in_length = c.problem.out_length = length;
+    c.problem.precision = Precision::kTf32;
+    Random random(static_cast<uint64_t>(length));
+    CAPTURE(length);
+    CHECK(Emulation<float>(c, random).run(cuda::gather_kernel_sm90<128, 2, 2, 1>()) < 6e-4);
+  }
+}
+
+}  // namespace engine::test

@@ -1,4 +1,5 @@
-// Runs the tests: says which GPU they cover, or why none.
+// Runs the tests: says which GPU they cover, or why none. ENGINE_TEST_VECTORS=SSE4|AVX2|... has the
+// library's vector code run in that set of instructions in place of the machine's best one.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 
 #include "engine/cuda/runtime.h"
 #include "tests/support/gpu.h"
+#include "tests/support/vector_target.h"
 
 namespace {
 
@@ -22,6 +24,12 @@ bool gpu_required() {
 
 int main(int argc, char** argv) {
   using namespace engine;
+  if (const char* target = std::getenv("ENGINE_TEST_VECTORS")) {
+    if (const std::string why = test::use_vector_target(target); !why.empty()) {
+      fmt::print("SKIPPED: {}\n", why);
+      return kSkipped;
+    }
+  }
   const std::string missing = cuda::why_no_device();
   if (test::has_gpu()) {
     fmt::print("GPU tests run on {}\n", cuda::device_info(0).name);

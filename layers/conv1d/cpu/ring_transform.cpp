@@ -21,6 +21,10 @@ static_assert(kLanes == 1 || kLanes == 4 || kLanes == 8);
 constexpr int64_t kBlock = 1024;
 
 struct Complex {
+  // Those that a compiler adds are not compiled for this set of instructions (GCC for AArch64).
+  HWY_INLINE Complex() {}
+  HWY_INLINE Complex(V real, V imaginary) : re(real), im(imaginary) {}
+
   V re;
   V im;
 };

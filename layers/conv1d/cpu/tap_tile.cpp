@@ -3,9 +3,10 @@
 #include <hwy/cache_control.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <utility>
+
+#include "layers/conv1d/cpu/strided_copy.h"
 
 namespace engine::cpu {
 namespace {
@@ -23,26 +24,6 @@ int64_t odd_cache_lines(int64_t floats) {
 
 constexpr int64_t kShortRow = 64;
 constexpr int64_t kManyChannels = 4;
-
-// target[i] = source[i * kStride]. The compiler makes shuffles of whole vectors of it.
-template <int kStride>
-void copy_strided(const float* source, int64_t count, float* target) {
-  for (int64_t i = 0; i < count; ++i) target[i] = source[i * kStride];
-}
-
-void copy(const float* source, int64_t stride, int64_t count, float* target) {
-  switch (stride) {
-    case 1:
-      std::memcpy(target, source, static_cast<size_t>(count) * sizeof(float));
-      return;
-    case 2:
-      return copy_strided<2>(source, count, target);
-    case 4:
-      return copy_strided<4>(source, count, target);
-    default:
-      for (int64_t i = 0; i < count; ++i) target[i] = source[i * stride];
-  }
-}
 
 }  // namespace
 
@@ -192,8 +173,8 @@ void TapTile::pack_run(const Extent& extent, const float* channel, int64_t lengt
   const auto position = [&](int64_t i) { return extent.source + i * stride_; };
   pad(channel, length, mode, position(0), stride_, extent.begin, target);
   if (extent.end > extent.begin) {
-    copy(channel + position(extent.begin), stride_, extent.end - extent.begin,
-         target + extent.begin);
+    strided_copy(channel + position(extent.begin), stride_, extent.end - extent.begin,
+                 target + extent.begin);
   }
   pad(channel, length, mode, position(extent.end), stride_, extent.count - extent.end,
       target + extent.end);

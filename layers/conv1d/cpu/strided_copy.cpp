@@ -1,0 +1,85 @@
+#include "layers/conv1d/cpu/strided_copy.h"
+
+#include <cstring>
+
+#include "engine/cpu/highway_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "layers/conv1d/cpu/strided_copy.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace engine::cpu::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+
+constexpr int64_t kLanes = hn::MaxLanes(D());
+
+#if HWY_TARGET != HWY_SCALAR
+// Every kStride-th value of kStride vectors; a power of two in halves.
+template <int kStride>
+HWY_INLINE V load(const float* source) {
+  const D d;
+  if constexpr (kStride == 1) {
+    return hn::LoadU(d, source);
+  } else if constexpr (kStride == 3) {
+    V first, second, third;
+    hn::LoadInterleaved3(d, source, first, second, third);
+    return first;
+  } else {
+    constexpr int kHalf = kStride / 2;
+    return hn::ConcatEven(d, load<kHalf>(source + kHalf * kLanes), load<kHalf>(source));
+  }
+}
+#endif
+
+template <int kStride>
+void copy_strided(const float* source, int64_t count, float* target) {
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  // The last vector would be loaded with values behind the last one.
+  for (; i + kLanes < count; i += kLanes) {
+    hn::StoreU(load<kStride>(source + i * kStride), D(), target + i);
+  }
+#endif
+  for (; i < count; ++i) target[i] = source[i * kStride];
+}
+
+void copy(const float* source, int64_t stride, int64_t count, float* target) {
+  switch (stride) {
+    case 2:
+      return copy_strided<2>(source, count, target);
+    case 3:
+      return copy_strided<3>(source, count, target);
+    case 4:
+      return copy_strided<4>(source, count, target);
+    case 8:
+      return copy_strided<8>(source, count, target);
+    default:
+      for (int64_t i = 0; i < count; ++i) target[i] = source[i * stride];
+  }
+}
+
+}  // namespace
+}  // namespace engine::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine::cpu {
+
+HWY_EXPORT(copy);
+
+void strided_copy(const float* source, int64_t stride, int64_t count, float* target) {
+  if (stride == 1) {
+    std::memcpy(target, source, static_cast<size_t>(count) * sizeof(float));
+  } else {
+    HWY_DYNAMIC_DISPATCH(copy)(source, stride, count, target);
+  }
+}
+
+}  // namespace engine::cpu
+#endif

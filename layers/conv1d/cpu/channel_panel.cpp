@@ -1,5 +1,7 @@
 #include "layers/conv1d/cpu/channel_panel.h"
 
+#include <utility>
+
 #include "engine/cpu/highway_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,16 +20,16 @@ using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-constexpr int kColumns = 6;  // of a block
 constexpr int kVectors = 2;  // of output channels in a block
 constexpr int kQuad = 4;     // columns that are stored at once
 constexpr int kRows = kVectors * kLanes;
-// Sums that the registers hold beside operands: with 32 registers, and with 16.
+// Columns of a block: as many as there are registers for, 32 or 16, beside operands.
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kSums = 24;
+constexpr int kColumns = 12;
 #else
-constexpr int kSums = 12;
+constexpr int kColumns = 6;
 #endif
+constexpr int kSums = kVectors * kColumns;
 
 // The sums of `vectors` x `columns` as several chains of additions, so that none waits for another.
 constexpr int chains(int vectors, int columns) {
@@ -83,10 +85,16 @@ HWY_NOINLINE void sum_block(const DensePanel& p, int64_t row, int64_t column, fl
 
 using SumBlock = void (*)(const DensePanel&, int64_t, int64_t, float*);
 
+// Of 1 to kColumns columns.
+template <int vectors, typename Columns>
+struct SumBlocks;
+template <int vectors, int... columns>
+struct SumBlocks<vectors, std::integer_sequence<int, columns...>> {
+  static constexpr SumBlock kTable[] = {sum_block<vectors, columns + 1>...};
+};
 template <int vectors>
-constexpr SumBlock kSumBlock[kColumns] = {sum_block<vectors, 1>, sum_block<vectors, 2>,
-                                          sum_block<vectors, 3>, sum_block<vectors, 4>,
-                                          sum_block<vectors, 5>, sum_block<vectors, 6>};
+constexpr const SumBlock* kSumBlock =
+    SumBlocks<vectors, std::make_integer_sequence<int, kColumns>>::kTable;
 
 // Rows of up to kQuad sums each, at (row, column) of y.
 void store_quad(const DensePanel& p, bool whole_vectors, int64_t row, int64_t rows, int64_t column,
@@ -117,7 +125,7 @@ void run_panel(const DensePanel& p) {
   const bool whole_vectors = stores_vectors(p.output);
   const int64_t passes = (p.columns + kColumns - 1) / kColumns;
   const int64_t most = (p.columns + passes - 1) / passes;
-  HWY_ALIGN float values[2 * kRows * kQuad];
+  HWY_ALIGN float values[(kColumns + kQuad - 1) / kQuad * kQuad * kRows];
   for (int64_t row = 0; row < p.rows; row += kRows) {
     const int64_t rows = HWY_MIN(p.rows - row, int64_t{kRows});
     const SumBlock* blocks = rows > kLanes ? kSumBlock<2> : kSumBlock<1>;

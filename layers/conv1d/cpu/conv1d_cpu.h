@@ -14,6 +14,8 @@ Conv1dKernel conv1d_dense_channels();
 Conv1dKernel conv1d_rows();
 /// Long kernels with stride 1, by Fourier transforms (FftConvolution).
 Conv1dKernel conv1d_fft();
+/// One output for each sample and channel: a matrix product over the batch, as Linear's.
+Conv1dKernel conv1d_matrix();
 /// Every problem that is not transposed, by the formula: the plain baseline.
 Conv1dKernel conv1d_direct();
 

@@ -28,12 +28,13 @@ bool can_implement(const Conv1dProblem& p) { return RowConvolution::can_implemen
 
 // Cycles of one row of y: blocks of twelve vectors, then of fewer, then a part of one.
 double row_cycles(int64_t columns, double steps) {
+  const int64_t lanes = row_loop().lanes;
   double cycles = 60.0;
   for (const int64_t vectors : {12, 6, 3, 1}) {
     const auto v = static_cast<double>(vectors);
-    const double block = steps * step_cycles(v, 1.5 * v + 2.0, 1.0) + 10.0 + 2.0 * v;
-    cycles += static_cast<double>(columns / (vectors * kCostLanes)) * block;
-    columns %= vectors * kCostLanes;
+    const double step = step_cycles(v, unaligned_loads(lanes) * v + 2.0, 1.0, lanes);
+    cycles += static_cast<double>(columns / (vectors * lanes)) * (steps * step + 10.0 + 2.0 * v);
+    columns %= vectors * lanes;
   }
   return columns == 0 ? cycles : cycles + 4.1 * steps + 40.0;
 }

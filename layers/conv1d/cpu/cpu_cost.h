@@ -1,6 +1,6 @@
-// What CPU kernels predict their times by: cycles of one core with AVX2 (Zen 3 at 3.2 GHz, caches
-// of 32 KB, 512 KB and 32 MB), as measured. Other cores differ, but mostly in the same direction
-// for all kernels.
+// What CPU kernels predict their times by: cycles of one core with AVX2 or AVX-512 (Zen 3 and Zen 4
+// at 3.2 GHz, caches of 32 KB, 512 KB and 32 MB), as measured. Other cores differ, but mostly in
+// the same direction for all kernels.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +12,17 @@
 namespace engine::cpu {
 
 inline constexpr double kCyclesPerSecond = 3.2e9;
-/// Floats of a vector.
-inline constexpr int64_t kCostLanes = 8;
-
-/// One step of a loop that keeps `sums` vectors of sums in registers, each one a chain of `chains`
-/// independent ones: two products and two loads start in a cycle, and a product takes four.
-inline double step_cycles(double sums, double loads, double chains) {
-  return std::max({0.55 * sums, 0.5 * loads, 4.1 / chains});
+/// One step of a loop that keeps `sums` vectors of `lanes` floats, each one a chain of `chains`
+/// independent ones: two products and two loads of up to eight floats start in a cycle, one of
+/// sixteen, and a product takes four.
+inline double step_cycles(double sums, double loads, double chains, int64_t lanes) {
+  const double passes = lanes > 8 ? 2.0 : 1.0;
+  return std::max({0.55 * passes * sums, 0.5 * passes * loads, 4.1 / chains});
 }
+
+/// What a vector of inputs at any address costs, in loads: whether it crosses the end of a cache's
+/// line.
+inline double unaligned_loads(int64_t lanes) { return lanes > 8 ? 2.0 : 1.5; }
 
 /// Packing `floats` of input in rows of `row` each.
 inline double pack_cycles(double floats, double row) { return floats * (0.5 + 30.0 / row); }

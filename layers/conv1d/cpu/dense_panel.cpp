@@ -27,8 +27,6 @@ constexpr int kVectors = 3;
 constexpr int kRows = 4;
 constexpr int kVectors = 2;
 #endif
-// Vectors of the widest blocks, which one or two rows leave room for.
-constexpr int kMostVectors = 6;
 
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
@@ -92,9 +90,7 @@ using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);
 // Blocks of 1 to 6 vectors, as far as the registers reach.
 template <int rows>
 struct Blocks {
-  static constexpr int kWidest = rows * kMostVectors <= kRows * kVectors
-                                     ? kMostVectors
-                                     : (rows * 3 <= kRows * kVectors ? 3 : kVectors);
+  static constexpr int kWidest = static_cast<int>(widest_block(rows, kRows, kVectors));
   static constexpr Block kTable[] = {
       block<rows, 1>,
       block<rows, kWidest >= 2 ? 2 : kWidest>,
@@ -130,10 +126,15 @@ void run_panel(const DensePanel& p) {
   last_row_block<kRows - 1>(p, whole_vectors, row);
 }
 
-// A panel takes 24 KB of a first-level cache of 32 KB, which the weights pass through. Longer sums
-// are added up from parts: beyond that many steps nothing is gained in speed, and several short
-// chains round less than a long one.
+// A panel takes 24 KB of a first-level cache of 32 KB, which the weights pass through. Blocks of
+// AVX-512 load an eighth of what they multiply, which the second level is fast enough for: panels
+// of 96 KB leave more channels in one piece. Longer sums are added up from parts: beyond that many
+// steps nothing is gained in speed, and several short chains round less than a long one.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kPanelFloats = 24576;
+#else
 constexpr int kPanelFloats = 6144;
+#endif
 constexpr int kSteps = 512;
 
 DenseLoop loop() { return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, run_panel}; }

@@ -23,6 +23,15 @@ struct DensePanel {
   PanelOutput output;
 };
 
+/// Vectors in the widest block of `rows` output channels that the registers reach for, where they
+/// hold blocks of whole_rows x whole_vectors sums.
+constexpr int64_t widest_block(int64_t rows, int64_t whole_rows, int64_t whole_vectors) {
+  constexpr int64_t kMostVectors = 6;
+  const int64_t sums = whole_rows * whole_vectors;
+  if (rows * kMostVectors <= sums) return kMostVectors;
+  return rows * 3 <= sums ? 3 : whole_vectors;
+}
+
 /// The loop for the vector unit at hand.
 struct DenseLoop {
   int64_t rows;          ///< output channels in a block

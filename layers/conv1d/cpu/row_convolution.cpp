@@ -215,18 +215,18 @@ void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t pa
       part * p.group_outputs * p.out_length + piece.first * p.taps.phases() + phase.index;
   // Short pieces of many rows would be streamed to as many pages of the memory in turn.
   const bool streams = streams_ && piece.in_place;
-  loop_({input,
-         (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
-         steps,
-         arrays.weights + phase.weights + group * p.group_outputs * steps,
-         p.group_outputs,
-         piece.columns,
-         piece.in_place ? piece.columns : round_up(piece.columns),
-         {arrays.output + start, p.out_length, p.taps.phases(),
-          arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
-          arrays.residual ? arrays.residual + start : nullptr, true, true, p.activation,
-          p.residual_activation},
-         streams});
+  loop_.run({input,
+             (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
+             steps,
+             arrays.weights + phase.weights + group * p.group_outputs * steps,
+             p.group_outputs,
+             piece.columns,
+             piece.in_place ? piece.columns : round_up(piece.columns),
+             {arrays.output + start, p.out_length, p.taps.phases(),
+              arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
+              arrays.residual ? arrays.residual + start : nullptr, true, true, p.activation,
+              p.residual_activation},
+             streams});
 }
 
 }  // namespace engine::cpu

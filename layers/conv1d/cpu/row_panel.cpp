@@ -149,7 +149,7 @@ void run_panel(const RowPanel& p) {
   if (p.streams) hwy::FlushStream();
 }
 
-RowLoop loop() { return run_panel; }
+RowLoop loop() { return {kLanes, run_panel}; }
 
 }  // namespace
 }  // namespace engine::cpu::HWY_NAMESPACE

@@ -26,8 +26,13 @@ struct RowPanel {
   bool streams;  ///< y is written past the caches: it is too large to be found there later
 };
 
-/// Every row of a panel, by the best instruction set that the machine has.
-using RowLoop = void (*)(const RowPanel& panel);
+/// The loop for the vector unit at hand.
+struct RowLoop {
+  int64_t lanes;                       ///< floats of a vector
+  void (*run)(const RowPanel& panel);  ///< every row of a panel
+};
+
+/// For the best instruction set that the machine has.
 RowLoop row_loop();
 
 }  // namespace engine::cpu

@@ -124,6 +124,19 @@ TEST_CASE("every Conv1d kernel on long reductions for few outputs") {
   check_kernels({"Conv1d", "{out_channels: 130, kernel_size: 3}", {{{3, 33, 701}}}, 9});
 }
 
+TEST_CASE("every Conv1d kernel on problems with one output for each sample and channel") {
+  check_kernels({"Conv1d", "{out_channels: 37, kernel_size: 3, padding: 1}", {{{70, 21, 1}}}, 1});
+  check_kernels({"Conv1d",
+                 "{out_channels: 5, kernel_size: 4, padding: [2, 1], padding_mode: replicate}",
+                 {{{3, 9, 1}}},
+                 2});
+  check_kernels({"Conv1d", "{out_channels: 300, kernel_size: 7}", {{{1, 90, 7}}}, 3});
+  check_kernels({"ConvTranspose1d",
+                 "{out_channels: 6, kernel_size: 5, stride: 2, padding: 2}",
+                 {{{8, 11, 1}}},
+                 4});
+}
+
 TEST_CASE("every Conv1d kernel on depthwise problems of many shapes") {
   auto check = [seed = uint64_t{10}](const std::string& attributes, const Shape& input) mutable {
     const int64_t channels = input[1];
@@ -174,6 +187,8 @@ TEST_CASE("the CPU's choice among Conv1d kernels") {
         "conv1d_rows_cpu");
   CHECK(chosen("{out_channels: 64, kernel_size: 3, padding: 1}", {1, 1, 65536}, cpu) ==
         "conv1d_rows_cpu");
+  CHECK(chosen("{out_channels: 256, kernel_size: 3, padding: 1}", {64, 256, 1}, cpu) ==
+        "conv1d_matrix_cpu");
 }
 
 TEST_CASE("the CPU's choice for long kernels") {
@@ -292,7 +307,8 @@ TEST_CASE("the choice among Conv1d kernels depends on the problem alone and give
 }
 
 TEST_CASE("a Conv1d kernel asked for by name is taken where it can compute the problem") {
-  const Conv1dProblem problem = problem_of("{out_channels: 128, kernel_size: 48}", {2, 64, 1000});
+  // One that every row computes.
+  const Conv1dProblem problem = problem_of("{out_channels: 128, kernel_size: 48}", {2, 64, 48});
   for (const std::string& name : conv1d_kernel_names(Device::Type::kCpu)) {
     const Conv1dChoice choice = select_conv1d(problem, Device::Type::kCpu, name);
     CHECK(choice.kernel->name == name);
@@ -308,7 +324,7 @@ TEST_CASE("a Conv1d kernel asked for by name is taken where it can compute the p
   }
   Conv1dProblem transposed = problem;
   transposed.transposed = true;
-  transposed.out_length = 1047;
+  transposed.out_length = 95;
   CHECK(select_conv1d(transposed, Device::Type::kCpu, "conv1d_direct_cpu").kernel->name !=
         std::string("conv1d_direct_cpu"));
 }

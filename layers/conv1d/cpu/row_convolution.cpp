@@ -1,5 +1,7 @@
 #include "layers/conv1d/cpu/row_convolution.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 
 #include "engine/cpu/share_work.h"
@@ -38,6 +40,11 @@ TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
     if (tile.row_size() * problem.group_inputs <= most) return tile;
   }
   return {{}, 1, 0};
+}
+
+void fetch(const float* values, int64_t count) {
+  constexpr int64_t kLineFloats = 16;
+  for (int64_t i = 0; i < count; i += kLineFloats) hwy::Prefetch(values + i);
 }
 
 int64_t phases_with_outputs(const TapProblem& problem) {
@@ -201,6 +208,10 @@ void RowConvolution::run_item(const Item& item, const Arrays& arrays, float* til
     next_input = p.group_inputs * phase.tile.row_size();
   }
   for (int64_t part = item.first_part; part < item.end_part; ++part, input += next_input) {
+    // The next item packs its parts all at once, and would wait for each of them.
+    if (pieces_ == 1 && !piece.in_place && part + parts_ < p.batch * p.groups) {
+      fetch(arrays.input + (part + parts_) * part_inputs, part_inputs);
+    }
     run_part(phase, piece, part, arrays, input);
   }
 }

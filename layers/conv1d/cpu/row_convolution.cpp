@@ -15,6 +15,8 @@ namespace {
 constexpr int64_t kPieceFloats = 4096;
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kFewColumns = 96;
+// Longer pieces would wait for memory twice: for all inputs that are packed, then for all outputs.
+constexpr int64_t kPackedInputs = 1024;
 // A vector of the widest instruction set.
 constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
@@ -33,9 +35,10 @@ int64_t round_up(int64_t columns) {
 // none.
 TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
   const int64_t outputs = round_up(problem.taps.outputs(0, problem.out_length));
-  for (int64_t columns = kPieceFloats; columns >= kVectorFloats; columns /= 2) {
-    TapTile tile(positions_of(taps, 0, taps.count), problem.taps.in_stride(),
-                 std::min(columns, outputs));
+  const int64_t stride = problem.taps.in_stride();
+  for (int64_t columns = kPackedInputs; columns >= kVectorFloats; columns /= 2) {
+    if (columns * stride > kPackedInputs && columns > kVectorFloats) continue;
+    TapTile tile(positions_of(taps, 0, taps.count), stride, std::min(columns, outputs));
     const int64_t most = columns > 2 * kFewColumns ? kPieceFloats : kTileFloats;
     if (tile.row_size() * problem.group_inputs <= most) return tile;
   }

@@ -100,7 +100,7 @@ EngineState::EngineState(const ModelSpec& spec, const EngineOptions& chosen)
       outputs(describe_outputs(graph)),
       labels(spec.labels),
       dead_layers(remove_dead_layers(graph)),
-      threads(chosen.device.is_cuda() ? 1 : chosen.threads) {
+      threads(ThreadPool::shared(chosen.device.is_cuda() ? 1 : chosen.threads)) {
   check_labels(spec, graph);
   load_weights(graph, spec);
   if (!options.fuse) return;
@@ -126,7 +126,7 @@ std::vector<Shape> EngineState::typical_shapes() const {
 Plan EngineState::make_plan_for(const std::vector<Shape>& input_shapes) const {
   return make_plan(
       graph, input_shapes,
-      {options.device, options.precision, threads.threads(), &weights, options.kernel});
+      {options.device, options.precision, threads->threads(), &weights, options.kernel});
 }
 
 Engine Engine::load(const std::string& model_path, const EngineOptions& options) {

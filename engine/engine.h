@@ -26,7 +26,9 @@ struct ModelSpec;
 struct EngineOptions {
   Device device = Device::automatic();
   Precision precision = Precision::kFp32;  ///< the CPU computes in fp32 only
-  int threads = 0;                         ///< CPU threads; 0 takes the hardware's count
+  /// CPU threads, those that call included; 0 takes the hardware's count. Engines of a process that
+  /// name the same number share them.
+  int threads = 0;
   /// Fold batch norms, fuse activations and sums into the layer before, join elementwise layers.
   bool fuse = true;
   bool check_finite = false;  ///< fail a run whose output holds a NaN or an infinity

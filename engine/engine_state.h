@@ -1,6 +1,7 @@
 // EngineState: what an Engine and its sessions share.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ struct EngineState {
   std::vector<std::string> dead_layers;
   std::vector<std::string> fused_layers;  ///< "bn1 into conv1"
 
-  mutable ThreadPool threads;
+  const std::shared_ptr<ThreadPool> threads;
   mutable WeightCache weights;
   mutable PlanCache plans;
 };

@@ -190,7 +190,7 @@ void Session::Impl::run_step(size_t index, char* arena_base) {
   context.outputs = step_outputs.data();
   context.workspace = arena_base + step.workspace_offset;
   context.stream = stream_handle();
-  context.threads = &engine->threads;
+  context.threads = engine->threads.get();
   step.step.enqueue(context);
 }
 

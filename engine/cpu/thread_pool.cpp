@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <map>
 
 namespace engine {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 // Waking a sleeping thread takes about half as long, and the layers of a model follow each other
 // within less.
 constexpr std::chrono::microseconds kSpinTime(100);
+
+int hardware_threads() {
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
 
 // Waits a short while, without sleeping, for `ready()` to come true.
 template <typename Ready>
@@ -70,10 +75,20 @@ struct ThreadPool::Loop {
 };
 
 ThreadPool::ThreadPool(int threads) {
-  const int available = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int available = hardware_threads();
   if (threads <= 0) threads = available;
   spins_ = threads <= available;
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+}
+
+std::shared_ptr<ThreadPool> ThreadPool::shared(int threads) {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<ThreadPool>> pools;
+  if (threads <= 0) threads = hardware_threads();
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<ThreadPool> pool = pools[threads].lock();
+  if (pool == nullptr) pools[threads] = pool = std::make_shared<ThreadPool>(threads);
+  return pool;
 }
 
 ThreadPool::~ThreadPool() {
@@ -119,12 +134,17 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain, LoopBody body) {
   Loop loop(count, grain, threads(), body);
   std::unique_lock lock(mutex_);
   add(loop);
+  ++running_;
   wake_.notify_all();
   while (!loop.exhausted()) loop.run_piece(lock);
   remove(loop);
+  --running_;
+  if (loops_ != nullptr) wake_.notify_all();
   finish(loop, lock);
   if (loop.error) std::rethrow_exception(loop.error);
 }
+
+bool ThreadPool::has_work() const { return loops_ != nullptr && running_ < threads(); }
 
 void ThreadPool::work() {
   std::unique_lock lock(mutex_);
@@ -134,12 +154,14 @@ void ThreadPool::work() {
       spin_until([&] { return has_loops_.load(); });
       lock.lock();
     }
-    wake_.wait(lock, [&] { return stopping_ || loops_ != nullptr; });
+    wake_.wait(lock, [&] { return stopping_ || has_work(); });
     if (stopping_) return;
     if (loops_->exhausted()) {
       remove(*loops_);
     } else {
+      ++running_;
       loops_->run_piece(lock);
+      --running_;
     }
   }
 }

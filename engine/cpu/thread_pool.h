@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -27,14 +28,17 @@ class LoopBody {
   void (*call_)(const void*, int64_t, int64_t);
 };
 
-/// A fixed set of worker threads shared by all sessions of an engine. Thread-safe: loops started
-/// from several threads at once share the workers, and every caller works on its own loop too.
-/// Workers look for the next loop for a tenth of a millisecond before they sleep, unless there are
-/// more of them than the machine has threads.
+/// A fixed set of worker threads. Thread-safe: loops started from several threads at once share the
+/// workers, and every caller works on its own loop too. Workers only fill up the number of threads:
+/// with as many callers as that, they leave each to its own loop. Workers look for the next loop
+/// for a tenth of a millisecond before they sleep, unless there are more of them than the machine
+/// has threads.
 class ThreadPool {
  public:
   /// `threads` counts the caller: 1 runs everything inline. 0 takes the hardware's count.
   explicit ThreadPool(int threads = 0);
+  /// The process's pool of that many threads, for as long as anyone holds it.
+  static std::shared_ptr<ThreadPool> shared(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -50,6 +54,7 @@ class ThreadPool {
   void add(Loop& loop);
   void remove(const Loop& loop);  // where it still is
   void finish(Loop& loop, std::unique_lock<std::mutex>& lock);
+  bool has_work() const;  // for one more worker
   void work();
 
   std::vector<std::thread> workers_;
@@ -57,6 +62,7 @@ class ThreadPool {
   std::condition_variable wake_;
   Loop* loops_ = nullptr;  // first of those that still have pieces to hand out
   std::atomic<bool> has_loops_ = false;
+  int running_ = 0;  // callers and workers that work on pieces
   bool stopping_ = false;
   bool spins_ = false;
 };

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -74,6 +76,42 @@ TEST_CASE("loops from several threads share the pool") {
   }
   for (std::thread& caller : callers) caller.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("workers take nothing where callers make up the number of threads") {
+  ThreadPool pool(2);
+  std::atomic<int> inside{0};
+  std::atomic<bool> done{false};
+  std::atomic<int> taken{0};  // by the worker, while both callers are at work
+  const auto call = [&] {
+    const auto caller = std::this_thread::get_id();
+    bool first = true;
+    pool.parallel_for(1000, 1, [&](int64_t, int64_t) {
+      if (std::this_thread::get_id() != caller) {
+        if (inside == 2 && !done) ++taken;
+      } else if (first) {
+        first = false;
+        ++inside;
+        while (inside < 2) std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        done = true;
+      }
+    });
+  };
+  std::thread other(call);
+  call();
+  other.join();
+  CHECK(taken <= 1);  // one that it had taken just before
+}
+
+TEST_CASE("a process has one pool for each number of threads, while somebody holds it") {
+  const std::shared_ptr<ThreadPool> pool = ThreadPool::shared(3);
+  CHECK(pool->threads() == 3);
+  CHECK(ThreadPool::shared(3) == pool);
+  CHECK(ThreadPool::shared(2) != pool);
+  CHECK(ThreadPool::shared(0)->threads() == ThreadPool(0).threads());
+  const std::weak_ptr<ThreadPool> unused = ThreadPool::shared(5);
+  CHECK(unused.expired());
 }
 
 TEST_CASE("a loop inside a loop finishes") {

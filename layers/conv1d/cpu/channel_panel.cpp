@@ -144,8 +144,9 @@ void run_panel(const DensePanel& p) {
 // tile holds their inputs.
 constexpr int kPanelFloats = 16384;
 constexpr int kSteps = 16384;
+constexpr int kTileFloats = 32768;
 
-DenseLoop loop() { return {kRows, 1, 2 * kColumns, kPanelFloats, kSteps, run_panel}; }
+DenseLoop loop() { return {kRows, 1, 2 * kColumns, kPanelFloats, kSteps, kTileFloats, run_panel}; }
 
 }  // namespace
 }  // namespace engine::cpu::HWY_NAMESPACE

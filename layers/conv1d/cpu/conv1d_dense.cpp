@@ -8,7 +8,7 @@
 // (DensePanel), or, for signals of few columns, 2 vectors of output channels x 6 columns
 // (channel_panel.h); with AVX-512 and NEON twice as many. A tile of 128 KB of input is packed for a
 // few hundred steps of the reduction; panels of 24 KB of it stay in the first-level cache, but with
-// AVX-512 the second level is fast enough, and they are four times as large. Weights are packed
+// AVX-512 the second level is fast enough: tile and panels are larger. Weights are packed
 // once at load; beside the tile, nothing is allocated.
 //
 // Every problem can be computed, transposed ones phase by phase. What limits it: products, two in a
@@ -68,9 +68,19 @@ double channel_blocks(const DenseLoop& loop, int64_t rows, int64_t columns, doub
          (static_cast<double>(vectors / 2) * block(2.0) + (vectors % 2 == 0 ? 0.0 : block(1.0)));
 }
 
-// `blocks` gives the cycles of one sample, group and phase.
+// The weights' way from behind the second-level cache, for every tile of `tile` columns.
+double weight_cycles(const TapProblem& p, int64_t tile) {
+  constexpr double kCacheBytes = 512e3;
+  const double taps = static_cast<double>(p.taps.phase(0).count * p.taps.phases());
+  const double bytes = 4.0 * taps * static_cast<double>(p.group_inputs * p.group_outputs);
+  if (bytes < kCacheBytes) return 0.0;
+  return 0.04 * bytes * static_cast<double>(ceil_divide(p.taps.outputs(0, p.out_length), tile));
+}
+
+// `blocks` gives the cycles of one sample, group and phase; `tile` is about how many columns pass
+// over the weights at once.
 template <typename Blocks>
-double seconds(const TapProblem& p, const Blocks& blocks) {
+double seconds(const TapProblem& p, int64_t tile, const Blocks& blocks) {
   const auto phases = static_cast<double>(p.taps.phases());
   const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
   const int64_t columns = p.taps.outputs(0, p.out_length);
@@ -78,7 +88,8 @@ double seconds(const TapProblem& p, const Blocks& blocks) {
   const double row = static_cast<double>(std::min<int64_t>(p.in_length, 512));
   const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
   constexpr double kItem = 110.0;  // what the way to the first block takes
-  const double one = phases * (blocks(columns, steps) + pack_cycles(inputs, row) + stores + kItem);
+  const double one = phases * (blocks(columns, steps) + pack_cycles(inputs, row) + stores + kItem) +
+                     weight_cycles(p, tile);
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
          kCyclesPerSecond;
 }
@@ -86,7 +97,7 @@ double seconds(const TapProblem& p, const Blocks& blocks) {
 double seconds_columns(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const DenseLoop loop = dense_loop();
-  return seconds(p, [&](int64_t columns, double steps) {
+  return seconds(p, 4 * loop.columns, [&](int64_t columns, double steps) {
     return static_cast<double>(p.group_outputs / loop.rows) *
                row_block(loop, loop.rows, columns, steps) +
            row_block(loop, p.group_outputs % loop.rows, columns, steps);
@@ -96,7 +107,7 @@ double seconds_columns(const Conv1dProblem& problem) {
 double seconds_channels(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const DenseLoop loop = channel_loop();
-  return seconds(p, [&](int64_t columns, double steps) {
+  return seconds(p, 2 * loop.columns, [&](int64_t columns, double steps) {
     return channel_blocks(loop, p.group_outputs, columns, steps);
   });
 }

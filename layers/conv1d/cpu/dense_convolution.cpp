@@ -8,9 +8,7 @@
 namespace engine::cpu {
 namespace {
 
-// The tile of input: 128 KB on the stack of the thread that works on it. With the weights of a
-// chunk beside it, it stays within a second-level cache of 512 KB.
-constexpr int64_t kTileFloats = 32768;
+// Beside the tile of input they stay within a second-level cache of 512 KB.
 constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMaxColumns = 1024;
 // So many products of an input pay for packing every panel by itself.
@@ -124,7 +122,7 @@ int64_t DenseConvolution::choose_columns(int threads) const {
     for (const Phase& phase : phases_) {
       for (const Chunk& chunk : phase.chunks) {
         const TapTile panel = tile_of(phase.taps, chunk.first_tap, chunk.taps, panel_columns);
-        if (panel.row_size() * chunk.channels * (columns / panel_columns) > kTileFloats) {
+        if (panel.row_size() * chunk.channels * (columns / panel_columns) > loop_.tile_floats) {
           return false;
         }
       }
@@ -233,7 +231,7 @@ void DenseConvolution::run(const float* input, const float* weights, const float
   const TapProblem& p = problem_;
   const int64_t items = p.batch * p.groups * tiles_ * splits_;
   threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
-    alignas(64) float packed[kTileFloats];
+    alignas(64) float packed[kMostTileFloats];
     for (int64_t i = begin; i < end; ++i) {
       const int64_t split = i % splits_;
       const int64_t tile = i / splits_ % tiles_;

@@ -126,18 +126,23 @@ void run_panel(const DensePanel& p) {
   last_row_block<kRows - 1>(p, whole_vectors, row);
 }
 
-// A panel takes 24 KB of a first-level cache of 32 KB, which the weights pass through. Blocks of
-// AVX-512 load an eighth of what they multiply, which the second level is fast enough for: panels
-// of 96 KB leave more channels in one piece. Longer sums are added up from parts: beyond that many
-// steps nothing is gained in speed, and several short chains round less than a long one.
+// A panel takes 24 KB of a first-level cache of 32 KB, which the weights pass through; the tile
+// that it is a part of shares a second level of 512 KB with them. Blocks of AVX-512 load an eighth
+// of what they multiply, which the second level is fast enough for, and it is larger: panels of 96
+// KB leave more channels in one piece. Longer sums are added up from parts: beyond that many steps
+// nothing is gained in speed, and several short chains round less than a long one.
 #if HWY_TARGET <= HWY_AVX3
 constexpr int kPanelFloats = 24576;
+constexpr int kTileFloats = 65536;
 #else
 constexpr int kPanelFloats = 6144;
+constexpr int kTileFloats = 32768;
 #endif
 constexpr int kSteps = 512;
 
-DenseLoop loop() { return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, run_panel}; }
+DenseLoop loop() {
+  return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, kTileFloats, run_panel};
+}
 
 }  // namespace
 }  // namespace engine::cpu::HWY_NAMESPACE

@@ -32,6 +32,9 @@ constexpr int64_t widest_block(int64_t rows, int64_t whole_rows, int64_t whole_v
   return rows * 3 <= sums ? 3 : whole_vectors;
 }
 
+/// 256 KB, which are on a thread's stack.
+inline constexpr int64_t kMostTileFloats = 65536;
+
 /// The loop for the vector unit at hand.
 struct DenseLoop {
   int64_t rows;          ///< output channels in a block
@@ -39,6 +42,7 @@ struct DenseLoop {
   int64_t columns;       ///< whole blocks of every width: multiples of it waste nothing
   int64_t panel_floats;  ///< of input that all output channels may pass over at once
   int64_t steps;         ///< that may be summed up at once
+  int64_t tile_floats;   ///< of input that is packed at once, at most kMostTileFloats
   void (*run)(const DensePanel& panel);
 };
 

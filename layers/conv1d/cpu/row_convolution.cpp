@@ -17,6 +17,8 @@ constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kFewColumns = 96;
 // Longer pieces would wait for memory twice: for all inputs that are packed, then for all outputs.
 constexpr int64_t kPackedInputs = 1024;
+// Columns of many channels are worked on in the widest blocks of RowPanel at least.
+constexpr int64_t kBlockVectors = 12;
 // A vector of the widest instruction set.
 constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
@@ -147,7 +149,8 @@ std::array<RowConvolution::Span, 3> RowConvolution::cut(const Phase& phase) cons
 RowConvolution::Span RowConvolution::span(const Phase& phase, int64_t begin, int64_t end,
                                           bool in_place) const {
   const int64_t most =
-      in_place ? std::max(kPieceFloats / problem_.group_inputs, kFewColumns) : phase.tile.columns();
+      in_place ? std::max(kPieceFloats / problem_.group_inputs, kBlockVectors * loop_.lanes)
+               : phase.tile.columns();
   if (begin == end) return {begin, end, in_place, 0, 0};
   // Whole vectors, so that pieces of rows that start at one are stored in them.
   const int64_t columns = round_up(ceil_divide(end - begin, ceil_divide(end - begin, most)));

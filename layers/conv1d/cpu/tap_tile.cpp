@@ -3,6 +3,7 @@
 #include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <utility>
 
@@ -62,7 +63,11 @@ TapTile::TapTile(const std::vector<int64_t>& offsets, int64_t stride, int64_t co
     const bool joins = i > 0 && remainder(t) == remainder(order[i - 1]) &&
                        offsets[t] - offsets[order[i - 1]] <= columns * stride;
     if (!joins) {
-      runs_.push_back({offsets[t], 0, row_size_, t});
+      // All inputs between those of a run are fetched with it.
+      const bool fetched = std::any_of(runs_.begin(), runs_.end(), [&](const Run& run) {
+        return run.fetches && std::abs(run.start - offsets[t]) < stride;
+      });
+      runs_.push_back({offsets[t], 0, row_size_, t, !fetched});
       row_size_ += columns;
     }
     Run& run = runs_.back();
@@ -127,7 +132,8 @@ void TapTile::pack(const float* input, int64_t channels, int64_t length, Padding
     }
     for (int64_t c = 0; c < channels; ++c) {
       for (size_t i = 0; i < runs; ++i) {
-        if (c + 1 < channels) fetch_run(extents[i], input + (c + 1) * length);
+        const bool fetches = c + 1 < channels && runs_[first_run + i].fetches;
+        if (fetches) fetch_run(extents[i], input + (c + 1) * length);
         pack_run(extents[i], input + c * length, length, mode, tile + c * row_size_);
       }
     }
@@ -143,7 +149,7 @@ void TapTile::pack(const TapTile& panel, const float* input, int64_t channels, i
   for (int64_t c = 0; c < channels; ++c, input += length, tiles += panel.row_size_) {
     for (const Run& run : runs_) {
       const Extent part = extent(run, length, first, count);
-      if (c + 1 < channels) fetch_run(part, input + length);
+      if (c + 1 < channels && run.fetches) fetch_run(part, input + length);
       pack_run(part, input, length, mode, row);
     }
     for (int64_t i = 0; i * panel.columns_ < count; ++i) {

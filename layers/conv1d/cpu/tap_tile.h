@@ -62,6 +62,7 @@ class TapTile {
     int64_t more;      // inputs beyond one for each output
     int64_t position;  // in the row
     size_t tap;        // the first one
+    bool fetches;      // asks for the next channel's inputs, which are those of its neighbours too
   };
   // Which part of a run is wanted, and which of it lies in the input.
   struct Extent;

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 namespace {
 
-// Strided, dilated, padded, grouped, depthwise, transposed and long, each small.
+// Strided, dilated, padded, grouped, depthwise, transposed, long and of one position, each small.
 constexpr const char* kSuite =
     "name,batch,in_channels,out_channels,kernel_size,stride,padding,dilation,groups,length,"
     "transposed\n"
@@ -26,7 +26,8 @@ constexpr const char* kSuite =
     "strided,1,6,10,5,3,4,2,2,101,0\n"
     "depthwise,3,16,16,7,1,3,1,16,65,0\n"
     "transposed,2,8,12,5,3,2,2,4,40,1\n"
-    "long,1,1,2,150,1,0,1,1,400,0\n";
+    "long,1,1,2,150,1,0,1,1,400,0\n"
+    "single,5,40,12,3,1,1,1,1,1,0\n";
 
 json run_suite(const std::string& arguments) {
   const TemporaryFolder folder;
@@ -42,7 +43,7 @@ json run_suite(const std::string& arguments) {
 
 TEST_CASE("bench --conv1d: every case once, by the kernel that the table chooses, and right") {
   const json report = run_suite("--device cpu");
-  REQUIRE(report["measurements"].size() == 5);
+  REQUIRE(report["measurements"].size() == 6);
   CHECK(report["copy_bytes_per_second"] > 0.0);
   CHECK(report["matrix_flops_per_second"]["fp32"] > 0.0);
   for (const json& measured : report["measurements"]) {
@@ -62,7 +63,7 @@ TEST_CASE("bench --conv1d: every case once, by the kernel that the table chooses
 }
 
 TEST_CASE("bench --conv1d --all-kernels: every row that can compute a case, one of them chosen") {
-  const json report = run_suite("--device cpu --all-kernels --shape plain,transposed,long");
+  const json report = run_suite("--device cpu --all-kernels --shape plain,transposed,long,single");
   std::set<std::string> kernels;
   int chosen = 0;
   for (const json& measured : report["measurements"]) {
@@ -72,7 +73,7 @@ TEST_CASE("bench --conv1d --all-kernels: every row that can compute a case, one 
   }
   const auto names = conv1d_kernel_names(Device::Type::kCpu);
   CHECK(kernels == std::set<std::string>(names.begin(), names.end()));
-  CHECK(chosen == 3);
+  CHECK(chosen == 4);
 }
 
 TEST_CASE("bench --conv1d --kernel: the kernel asked for, where it can") {

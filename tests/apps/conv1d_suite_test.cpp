@@ -93,6 +93,7 @@ TEST_CASE("suite: what is wrong, where, and what was expected") {
 
 TEST_CASE("suite: the shipped ones are legal, and no extra case repeats one of the suite") {
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu.csv")).size() == 12);
+  CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_extra.csv")).size() == 82);
   std::set<std::string> problems;
   for (const char* name : {"bench/conv1d_gpu.csv", "bench/conv1d_gpu_extra.csv"}) {
     for (const Conv1dCase& one : read_conv1d_suite(source_path(name))) {

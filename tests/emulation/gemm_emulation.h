@@ -225,4 +225,19 @@ void check_emulated(
   }
 }
 
+/// Rows of these lengths, in TF32.
+template <typename Kernel>
+void check_row_ends(const Kernel& kernel, const std::vector<int64_t>& lengths) {
+  for (const int64_t length : lengths) {
+    EmulatedCase c;
+    c.problem.in_channels = 3;
+    c.problem.out_channels = 12;
+    c.problem.in_length = c.problem.out_length = length;
+    c.problem.precision = Precision::kTf32;
+    Random random(static_cast<uint64_t>(length));
+    CAPTURE(length);
+    CHECK(Emulation<float>(c, random).run(kernel) < 6e-4);
+  }
+}
+
 }  // namespace engine::test

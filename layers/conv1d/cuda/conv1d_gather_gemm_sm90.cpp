@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/cuda/runtime.h"
 #include "layers/conv1d/cuda/choose_gemm.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
@@ -61,10 +60,7 @@ double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const GemmChoice<Sm90Kernel> choice = choose(p);
-  const int64_t blocks =
-      gemm_blocks(p, choice.plan, device_info(context.device.index).multiprocessors);
-  return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, blocks,
-                            context);
+  return persistent_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, context);
 }
 
 }  // namespace

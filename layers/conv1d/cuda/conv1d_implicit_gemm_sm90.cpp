@@ -38,8 +38,7 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& k
   constexpr double kLaunch = 4e-6;
   constexpr double kFirstTile = 12e-6;  // from a cold instruction cache
   constexpr double kHindrance = 1.1;
-  constexpr double kStreaming =
-      1.12;  // weights from the L2 come later than one stage by itself says
+  constexpr double kStreaming = 1.12;  // in TF32: weights come later than a stage alone says
   // Reached at best.
   const double bytes_per_second =
       p.dtype == DType::kF32 ? 3.1e12 : (kernel.tile.columns == 128 ? 2.4e12 : 2.9e12);
@@ -48,7 +47,7 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& k
   const double store = kernel.tile.rows * kernel.tile.columns / store_rate(p, plan, kernel.tile);
   double cycles = kernel.teams > 1 ? std::max(plan.tile_cycles, store) : plan.tile_cycles + store;
   if (kernel.teams > 1 && kernel.tile.parts == 2) cycles *= kHindrance;
-  if (kernel.tile.parts == 1 && !plan.resident) cycles *= kStreaming;
+  if (p.precision == Precision::kTf32 && !plan.resident) cycles *= kStreaming;
   const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
   return kLaunch + kFirstTile + std::max(waves * cycles / kClock, bytes / bytes_per_second);
 }
@@ -67,10 +66,7 @@ double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const GemmChoice<Sm90Kernel> choice = choose(p);
-  const int64_t blocks =
-      gemm_blocks(p, choice.plan, device_info(context.device.index).multiprocessors);
-  return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, blocks,
-                            context);
+  return persistent_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, context);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@
 #include "layers/conv1d/cuda/gather_operand_sm90.h"
 #include "layers/conv1d/cuda/gather_store_sm90.h"
 #include "layers/conv1d/cuda/gather_window_sm90.h"
+#include "layers/conv1d/cuda/gemm_block_sm90.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 
 namespace engine::cuda {
@@ -115,19 +116,6 @@ __device__ void load_gathered_stages(const ImplicitGemm& p, GatherBarriers& barr
   });
 }
 
-// Copies the weights of the block's rows, for all its tiles.
-__device__ __forceinline__ void load_all_weights(const ImplicitGemm& p, Barrier& full,
-                                                 char* resident) {
-  const int stages = p.channel_stages * p.tap_stages;
-  const char* source = static_cast<const char*>(p.weights) +
-                       int64_t{p.weight_bytes} * stages * (blockIdx.x % (p.row_tiles * p.groups));
-  full.arrive_and_expect(stages * p.weight_bytes);
-  for (int s = 0; s < stages; ++s) {
-    bulk_copy(shared_address(resident) + s * p.weight_bytes, source + s * p.weight_bytes,
-              p.weight_bytes, full);
-  }
-}
-
 // Stores finished tiles; this is warp `storer` of those that do.
 template <typename Tile>
 __device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, ChunkBarriers& barriers,
@@ -137,11 +125,6 @@ __device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, ChunkBar
     store_chunks<Tile>(p, place, storer, staging, barriers, chunk);
   });
   wait_for_bulk_reads<0>();
-}
-
-// What a whole warp knows to be the same for all its lanes, in a way that the compiler sees.
-__device__ __forceinline__ uint32_t warp_uniform(uint32_t value) {
-  return __shfl_sync(0xffffffffu, value, 0);
 }
 
 // Waits for a stage's window and makes zeros of what it has beyond x.
@@ -181,12 +164,11 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
     }
     const int channel = stage / p.tap_stages * p.stage_units * p.unit_channels;
     await_window<Tile>(p, window, channel, slot, barriers.full[at.slot], at.parity);
-    multiply_gathered<Tile>(p, columns, warp_uniform(shared_address(weights) / kUnitBytes), sum,
-                            [&] {
-                              if (Tile::kParts == 1 && stage > 0 && leader) {
-                                barriers.empty[last_slot].arrive();
-                              }
-                            });
+    multiply_gathered<Tile>(p, columns, uniform(shared_address(weights) / kUnitBytes), sum, [&] {
+      if (Tile::kParts == 1 && stage > 0 && leader) {
+        barriers.empty[last_slot].arrive();
+      }
+    });
     if constexpr (Tile::kParts == 2) {
       wgmma_wait<0>();
       if (leader) barriers.empty[at.slot].arrive();
@@ -264,9 +246,9 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   __syncthreads();
   if (threadIdx.x >= Tile::kConsumers) {
     give_up_registers<Tile::kHelperRegisters>();
-    const int helper = warp_uniform((threadIdx.x - Tile::kConsumers) / 32);
+    const int helper = uniform((threadIdx.x - Tile::kConsumers) / 32);
     if (helper == 0) {
-      if (p.resident && threadIdx.x % 32 == 0) load_all_weights(p, barriers.weights, resident);
+      if (p.resident && threadIdx.x % 32 == 0) load_resident_weights(p, barriers.weights, resident);
       __syncwarp();
       load_gathered_stages<Tile>(p, barriers, ring);
     } else {

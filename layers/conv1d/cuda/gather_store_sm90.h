@@ -1,6 +1,6 @@
 // How the sums of the Hopper GEMM that gathers its operands leave the registers: finished, they go
-// to shared memory as they lie in y, a chunk of rows after the other, from where one warp has the
-// copy engine store them while the others go on.
+// to shared memory as they lie in y, a chunk of rows after the other, from where other warps have
+// the copy engine store them.
 //
 // A warpgroup holds sums as wgmma leaves them, with columns (positions) as wgmma's rows: thread
 // t + 4 g of warp w has, of block b, for j < kRows / 8 and h, e < 2, sum[4 j + 2 h + e] = column
@@ -125,7 +125,7 @@ struct LineShare {
   }
 };
 
-/// Whether all lines of a tile are whole units of 16 bytes with nothing before or behind them.
+/// Whether what a tile stores of every line is whole units of 16 bytes, the same number for all.
 template <typename T>
 __device__ __forceinline__ bool has_whole_lines(const ImplicitGemm& p, const GemmTilePlace& place,
                                                 const LineStart& start, int columns) {
@@ -257,8 +257,8 @@ __device__ __forceinline__ void stage_lines(const ImplicitGemm& p, const GemmTil
   }
 }
 
-/// Finishes a thread's sums of one tile and hands them over to the storing warp. `column` is the
-/// thread's first of the tile.
+/// Finishes a thread's sums of one tile and hands them over to the storing warps. `column` is
+/// the thread's first of the tile.
 template <typename Tile, bool kPhased, int kSums>
 __device__ __forceinline__ void finish_tile(const ImplicitGemm& p, const GemmTilePlace& place,
                                             float (&sum)[Tile::kBlocks][kSums], int column,

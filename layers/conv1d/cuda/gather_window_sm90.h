@@ -1,5 +1,4 @@
-// How rows of x come to shared memory for the Hopper GEMM that gathers its operands, and how its
-// threads gather them there.
+// How rows of x come to shared memory for the Hopper GEMM that gathers its operands.
 //
 // A window is kept as it lies in x: for each channel of the stage the units of 16 bytes that its
 // positions touch, so that element i of a channel's piece is element row_shift() + i of its row of
@@ -84,11 +83,11 @@ struct GatherRow {
   }
 };
 
-/// Starts the copies of the window of a stage to `target`; they count at `landed`, which waits for
-/// all lanes of a warp.
+/// Starts the copies of the window of a stage to `target`; they count at `full`, which waits for
+/// all lanes of the warp, too.
 template <typename T>
 __device__ __forceinline__ void start_window(const ImplicitGemm& p, const GatherWindow& window,
-                                             char* target, Barrier& landed) {
+                                             char* target, Barrier& full) {
   const int lane = threadIdx.x % 32;
   const int existing = min(p.stage_units * p.unit_channels, window.channels);
   for (int first = 0; first < existing; first += 32) {
@@ -99,10 +98,10 @@ __device__ __forceinline__ void start_window(const ImplicitGemm& p, const Gather
       row.copy_rest(place);
       mine = row.copy(place);
     }
-    landed.expect(mine.bytes);
-    bulk_copy_lanes(mine, min(32, existing - first), landed);
+    full.expect(mine.bytes);
+    bulk_copy_lanes(mine, min(32, existing - first), full);
   }
-  landed.arrive();
+  full.arrive();
 }
 
 /// Whether all positions and channels of a window are in x, `channel` channels further.
@@ -112,8 +111,8 @@ __device__ __forceinline__ bool is_whole(const ImplicitGemm& p, const GatherWind
          window.channels - channel >= p.stage_units * p.unit_channels;
 }
 
-/// Makes zeros of what a window has beyond x, `channel` channels further, by the `threads` threads
-/// of a team, of which this is `thread`.
+/// Makes zeros of what a window has beyond x, `channel` channels further, by `threads` threads, of
+/// which this is `thread`.
 template <typename T>
 __device__ __forceinline__ void clear_outside(const ImplicitGemm& p, const GatherWindow& window,
                                               int channel, char* target, int thread, int threads) {

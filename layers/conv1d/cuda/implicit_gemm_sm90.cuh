@@ -36,6 +36,7 @@
 
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
+#include "layers/conv1d/cuda/gemm_block_sm90.h"
 #include "layers/conv1d/cuda/gemm_tile_place.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 #include "layers/conv1d/cuda/load_rows_sm90.h"
@@ -241,24 +242,6 @@ __device__ void load_tiles_by_rows(const ImplicitGemm& p, Sm90Barriers& barriers
       parity ^= 1;
     }
   }
-}
-
-// Copies the weights of the block's rows, for all its tiles.
-__device__ __forceinline__ void load_resident_weights(const ImplicitGemm& p, Barrier& full,
-                                                      char* resident) {
-  const int stages = p.channel_stages * p.tap_stages;
-  const char* source = static_cast<const char*>(p.weights) +
-                       int64_t{p.weight_bytes} * stages * (blockIdx.x % (p.row_tiles * p.groups));
-  full.arrive_and_expect(stages * p.weight_bytes);
-  for (int s = 0; s < stages; ++s) {
-    bulk_copy(shared_address(resident) + s * p.weight_bytes, source + s * p.weight_bytes,
-              p.weight_bytes, full);
-  }
-}
-
-// What a whole warp knows to be the same for all its lanes, in a way that the compiler sees.
-__device__ __forceinline__ uint32_t uniform(uint32_t value) {
-  return __shfl_sync(0xffffffffu, value, 0);
 }
 
 // The operands of a stage's products, one product after the other: of split operands three passes

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/cuda/runtime.h"
 #include "layers/conv1d/conv1d_taps.h"
 
 namespace engine::cuda {
@@ -32,6 +33,13 @@ bool is_even(const void* address, DType dtype) {
   return reinterpret_cast<uintptr_t>(address) % (2 * size_of(dtype)) == 0;
 }
 
+int64_t persistent_blocks(const Conv1dProblem& p, const GemmPlan& plan, int64_t multiprocessors) {
+  const int64_t tiles = implicit_gemm_tiles(p, plan);
+  if (!plan.resident) return std::min(tiles, multiprocessors);
+  const int64_t row_tiles = int64_t{plan.row_tiles} * plan.groups;
+  return row_tiles * std::clamp<int64_t>(multiprocessors / row_tiles, 1, tiles / row_tiles);
+}
+
 }  // namespace
 
 bool implicit_gemm_allows(const Conv1dProblem& p) {
@@ -49,13 +57,6 @@ double implicit_gemm_elements(const Conv1dProblem& p) {
 
 int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
   return p.batch * plan.column_tiles * plan.row_tiles * p.groups;
-}
-
-int64_t gemm_blocks(const Conv1dProblem& p, const GemmPlan& plan, int64_t multiprocessors) {
-  const int64_t tiles = implicit_gemm_tiles(p, plan);
-  if (!plan.resident) return std::min(tiles, multiprocessors);
-  const int64_t row_tiles = int64_t{plan.row_tiles} * plan.groups;
-  return row_tiles * std::clamp<int64_t>(multiprocessors / row_tiles, 1, tiles / row_tiles);
 }
 
 Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
@@ -81,6 +82,13 @@ Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const Gemm
     (void)weight, (void)bias;  // kept alive
   };
   return step;
+}
+
+Step persistent_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
+                          ImplicitGemmLaunch launch, const PrepareContext& context) {
+  const int64_t multiprocessors = device_info(context.device.index).multiprocessors;
+  return implicit_gemm_step(p, tile, plan, launch, persistent_blocks(p, plan, multiprocessors),
+                            context);
 }
 
 }  // namespace engine::cuda

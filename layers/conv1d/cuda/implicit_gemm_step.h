@@ -20,12 +20,13 @@ double implicit_gemm_elements(const Conv1dProblem& problem);
 /// Tiles of all samples and groups.
 int64_t implicit_gemm_tiles(const Conv1dProblem& problem, const GemmPlan& plan);
 
-/// Blocks that compute the tiles: one for each multiprocessor, and with resident weights as many
-/// for each row tile.
-int64_t gemm_blocks(const Conv1dProblem& problem, const GemmPlan& plan, int64_t multiprocessors);
-
 /// The Step that runs a plan of a compiled tile on `blocks` blocks.
 Step implicit_gemm_step(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
                         ImplicitGemmLaunch launch, int64_t blocks, const PrepareContext& context);
+
+/// The same on one block for each multiprocessor, or with resident weights as many for each row
+/// tile.
+Step persistent_gemm_step(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
+                          ImplicitGemmLaunch launch, const PrepareContext& context);
 
 }  // namespace engine::cuda

@@ -208,13 +208,13 @@ struct StageWork {
 // weights take on their way there, for which a slot of the ring must be free. As measured on an
 // H200.
 double gathered_cycles(const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kWindowBytesPerCycle = 20.0;
+  constexpr double kWindowBytesPerCycle = 28.0;
   constexpr double kWeightBytesPerCycle = 34.0;
-  constexpr double kLatency = 900.0;
+  constexpr double kLatency = 500.0;
   constexpr double kStep = 45.0;
-  constexpr double kStage = 250.0;
+  constexpr double kStage = 450.0;
   constexpr double kLoneGroup = 150.0;  // a stage's last group waits for its operands
-  constexpr double kPromotion = 250.0;  // of a stage's sums to the total
+  constexpr double kPromotion = 50.0;   // of a stage's sums to the total
   const double blocks = tile.columns / 64.0;
   const double parts = tile.parts == 2 ? 4.2 : 1.0;  // three products, and their operands
   // Lanes that read every other or every fourth position share banks.

@@ -3,8 +3,8 @@
 
 usage: python3 conv1d_onnxruntime.py [SUITE.csv] [--threads N] [--rounds N] [--shape NAME,...] [--engine PROGRAM]
 
-Prints a Markdown table. ONNX Runtime runs a model of one Conv, over [N, C, L] and over [N, C, 1, L], which it computes
-by different kernels; the better of the two counts. In every round each of the three takes its turn on a case: the
+Prints a Markdown table. ONNX Runtime runs a model of one Conv, or ConvTranspose, over [N, C, L] and over [N, C, 1, L],
+which it computes by different kernels; the better of the two counts. In every round each of the three takes its turn on a case: the
 engine through `engine bench --conv1d`, ONNX Runtime bound to inputs and outputs that go round several buffers, so that
 they are as cold as the engine's. A turn's time is the median of its calls, a case's time the lowest of all rounds.
 Calls of ONNX Runtime go through Python, which takes about 2 us.
@@ -40,7 +40,11 @@ class Case(SuiteCase):
         super().__init__(row)
         self.random = numpy.random.default_rng(1)
         reduction = self.in_channels // self.groups * self.kernel_size
-        self.weight = self.draw(self.out_channels, self.in_channels // self.groups, self.kernel_size)
+        if self.transposed:  # each output sums the products of one phase's taps
+            reduction /= self.stride
+            self.weight = self.draw(self.in_channels, self.out_channels // self.groups, self.kernel_size)
+        else:
+            self.weight = self.draw(self.out_channels, self.in_channels // self.groups, self.kernel_size)
         self.weight /= numpy.float32(math.sqrt(reduction))
         self.bias = self.draw(self.out_channels)
 
@@ -52,14 +56,15 @@ class Case(SuiteCase):
 
 
 class OnnxRuntime:
-    """A Conv over [N, C, L], or over [N, C, 1, L] where `height` is [1]."""
+    """A Conv or ConvTranspose over [N, C, L], or over [N, C, 1, L] where `height` is [1]."""
 
     def __init__(self, case, height, threads):
         ones, zeros = height, [0] * len(height)
         shape = [case.batch, case.in_channels, *height, case.length]
         weight = case.weight.reshape(*case.weight.shape[:2], *height, case.kernel_size)
-        node = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=[*ones, case.kernel_size],
-                                strides=[*ones, case.stride], dilations=[*ones, case.dilation], group=case.groups,
+        node = helper.make_node("ConvTranspose" if case.transposed else "Conv", ["x", "w", "b"], ["y"],
+                                kernel_shape=[*ones, case.kernel_size], strides=[*ones, case.stride],
+                                dilations=[*ones, case.dilation], group=case.groups,
                                 pads=[*zeros, case.padding, *zeros, case.padding])
         graph = helper.make_graph([node], "conv", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
                                   [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],

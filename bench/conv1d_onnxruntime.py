@@ -4,9 +4,10 @@
 usage: python3 conv1d_onnxruntime.py [SUITE.csv] [--threads N] [--rounds N] [--shape NAME,...] [--engine PROGRAM]
 
 Prints a Markdown table. ONNX Runtime runs a model of one Conv, or ConvTranspose, over [N, C, L] and over [N, C, 1, L],
-which it computes by different kernels; the better of the two counts. In every round each of the three takes its turn on a case: the
-engine through `engine bench --conv1d`, ONNX Runtime bound to inputs and outputs that go round several buffers, so that
-they are as cold as the engine's. A turn's time is the median of its calls, a case's time the lowest of all rounds.
+which it computes by different kernels; the better of the two counts. In every round each of the three takes its turn on
+a case: the engine through `engine bench --conv1d`, ONNX Runtime bound to inputs and outputs that go round several
+buffers, so that they are as cold as the engine's. A turn's time is the median of its calls, a case's time the lowest of
+all rounds.
 Calls of ONNX Runtime go through Python, which takes about 2 us.
 
 Needs the Python packages onnx and onnxruntime.

@@ -7,6 +7,10 @@
 
 namespace engine::cuda {
 
+/// The H200 that the cost models of these kernels are written for, and its clock under load.
+inline constexpr int kMultiprocessors = 132;
+inline constexpr double kClock = 1.75e9;
+
 /// The compiled kernels of each precision.
 template <typename Kernel>
 struct GemmKernels {

@@ -10,9 +10,6 @@
 namespace engine::cuda {
 namespace {
 
-constexpr int kMultiprocessors = 132;  // of the H200 that the cost model is written for
-constexpr double kClock = 1.75e9;      // its clock under load
-
 const GemmKernels<Sm90Kernel>& kernels() {
   static const GemmKernels<Sm90Kernel> all{
       gather_kernels_sm90_fp32(), gather_kernels_sm90_tf32(), {}, {}};

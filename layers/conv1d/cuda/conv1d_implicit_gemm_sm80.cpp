@@ -36,7 +36,6 @@ double rate_of(Precision precision) {
 // least as long as its loads take, then the stores. Nothing is faster than memory. Fits an H200
 // within a third.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& kernel) {
-  constexpr int kMultiprocessors = 132;
   constexpr double kLaunch = 6e-6;
   constexpr double kFirstTile = 12e-6;      // from a cold instruction cache, as on Hopper
   constexpr double kStage = 0.4e-6;         // of two blocks in turn, at least

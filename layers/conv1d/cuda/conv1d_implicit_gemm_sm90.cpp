@@ -11,9 +11,6 @@
 namespace engine::cuda {
 namespace {
 
-constexpr int kMultiprocessors = 132;  // of the H200 that the cost model is written for
-constexpr double kClock = 1.75e9;      // its clock under load
-
 const GemmKernels<Sm90Kernel>& kernels() {
   static const GemmKernels<Sm90Kernel> all{sm90_kernels_fp32(), sm90_kernels_tf32(),
                                            sm90_kernels_fp16(), sm90_kernels_bf16()};

@@ -131,6 +131,7 @@ void run_panel(const DensePanel& p) {
     const SumBlock* blocks = rows > kLanes ? kSumBlock<2> : kSumBlock<1>;
     for (int64_t column = 0; column < p.columns; column += most) {
       const int64_t columns = HWY_MIN(p.columns - column, most);
+      p.ahead->fetch_portion();
       blocks[columns - 1](p, row, column, values);
       for (int64_t q = 0; q < columns; q += kQuad) {
         store_quad(p, whole_vectors, row, rows, column + q, HWY_MIN(columns - q, int64_t{kQuad}),

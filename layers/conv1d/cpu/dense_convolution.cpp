@@ -18,6 +18,15 @@ constexpr int64_t kItemsOfAThread = 6;
 
 }  // namespace
 
+// What run() was given.
+struct DenseConvolution::Arrays {
+  const float* input;
+  const float* weights;
+  const float* bias;      // null where there is none
+  const float* residual;  // null where there is none
+  float* output;
+};
+
 // One part of the work: a tile of outputs, and some of the output channels of a group.
 struct DenseConvolution::Item {
   const float* input;  // of the item's batch and group
@@ -228,27 +237,63 @@ Tensor DenseConvolution::pack_weights(
 
 void DenseConvolution::run(const float* input, const float* weights, const float* bias,
                            const float* residual, float* output, ThreadPool& threads) const {
-  const TapProblem& p = problem_;
-  const int64_t items = p.batch * p.groups * tiles_ * splits_;
+  const int64_t items = problem_.batch * problem_.groups * tiles_ * splits_;
+  const Arrays arrays{input, weights, bias, residual, output};
   threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
     alignas(64) float packed[kMostTileFloats];
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t split = i % splits_;
-      const int64_t tile = i / splits_ % tiles_;
-      const int64_t part = i / splits_ / tiles_;  // batch and group
-      const int64_t group = part % p.groups;
-      const int64_t first_output = part * p.group_outputs * p.out_length;
-      run_item(
-          {input + part * p.group_inputs * p.in_length, weights,
-           bias ? bias + group * p.group_outputs : nullptr,
-           residual ? residual + first_output : nullptr, output + first_output, group,
-           tile * columns_, split * row_blocks_ / splits_, (split + 1) * row_blocks_ / splits_},
-          packed);
+      const Item next = item_at(std::min(i + 1, end - 1), arrays);
+      run_item(item_at(i, arrays), i + 1 < end ? &next : nullptr, packed);
     }
   });
 }
 
-void DenseConvolution::run_item(const Item& item, float* tile) const {
+DenseConvolution::Item DenseConvolution::item_at(int64_t index, const Arrays& arrays) const {
+  const TapProblem& p = problem_;
+  const int64_t split = index % splits_;
+  const int64_t tile = index / splits_ % tiles_;
+  const int64_t part = index / splits_ / tiles_;  // batch and group
+  const int64_t group = part % p.groups;
+  const int64_t first_output = part * p.group_outputs * p.out_length;
+  return {arrays.input + part * p.group_inputs * p.in_length,
+          arrays.weights,
+          arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
+          arrays.residual ? arrays.residual + first_output : nullptr,
+          arrays.output + first_output,
+          group,
+          tile * columns_,
+          split * row_blocks_ / splits_,
+          (split + 1) * row_blocks_ / splits_};
+}
+
+// What is read first behind the item's chunk.
+FetchAhead DenseConvolution::inputs_behind(const Item& item, const Item* next, const Phase& phase,
+                                           const Chunk& chunk) const {
+  const int64_t portions =
+      (item.end_row_block - item.first_row_block) *
+      ceil_divide(std::min(columns_, phase.outputs - item.first_column), loop_.columns);
+  if (&chunk != &phase.chunks.back()) return inputs_of(item, phase, *(&chunk + 1), portions);
+  if (&phase != &phases_.back() || next == nullptr) return {};
+  return inputs_of(*next, phases_.front(), phases_.front().chunks.front(), portions);
+}
+
+// Those that earlier tiles have not read.
+FetchAhead DenseConvolution::inputs_of(const Item& item, const Phase& phase, const Chunk& chunk,
+                                       int64_t portions) const {
+  const PhaseTaps& taps = phase.taps;
+  const int64_t reach = std::max(taps.offset, taps.offset + (taps.count - 1) * taps.shift);
+  const auto inputs_before = [&](int64_t column) {
+    if (column == 0) return int64_t{0};
+    const int64_t last = (column - 1) * problem_.taps.in_stride() + reach;
+    return std::clamp(last + 1, int64_t{0}, problem_.in_length);
+  };
+  const int64_t begin = inputs_before(item.first_column);
+  const int64_t end = inputs_before(std::min(item.first_column + columns_, phase.outputs));
+  return {item.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
+          end - begin, problem_.in_length, portions};
+}
+
+void DenseConvolution::run_item(const Item& item, const Item* next, float* tile) const {
   for (const Phase& phase : phases_) {
     if (item.first_column >= phase.outputs) continue;
     const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
@@ -256,17 +301,19 @@ void DenseConvolution::run_item(const Item& item, float* tile) const {
     const int64_t rest = columns - in_place;
     for (const Chunk& chunk : phase.chunks) {
       const float* input = item.input + chunk.first_channel * problem_.in_length;
+      FetchAhead ahead = inputs_behind(item, next, phase, chunk);
       if (in_place > 0) {
         run_chunk(item, phase, chunk,
                   {item.first_column, in_place, input + item.first_column, false,
-                   chunk.input_offsets.data()});
+                   chunk.input_offsets.data()},
+                  ahead);
       }
       if (rest == 0) continue;
       const int64_t first = item.first_column + in_place;
       chunk.tile.pack(chunk.panel, input, chunk.channels, problem_.in_length, problem_.padding_mode,
                       first, rest, tile);
       run_chunk(item, phase, chunk,
-                {first, rest, tile, chunk.has_panels(), chunk.tile_offsets.data()});
+                {first, rest, tile, chunk.has_panels(), chunk.tile_offsets.data()}, ahead);
     }
   }
 }
@@ -274,7 +321,7 @@ void DenseConvolution::run_item(const Item& item, float* tile) const {
 // All panels of the columns times as many output channels as keep their weights in the cache, then
 // the next channels.
 void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chunk& chunk,
-                                 const Columns& columns) const {
+                                 const Columns& columns, FetchAhead& ahead) const {
   const int64_t block_floats = chunk.steps() * loop_.rows;
   const int64_t most_blocks =
       std::max<int64_t>(kWeightFloats / std::max<int64_t>(block_floats, 1), 1);
@@ -284,6 +331,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
   DensePanel panel{};
   panel.offsets = columns.offsets;
   panel.steps = chunk.steps();
+  panel.ahead = &ahead;
   PanelOutput& output = panel.output;
   output.row_stride = problem_.out_length;
   output.column_stride = problem_.taps.phases();

@@ -6,8 +6,8 @@
 // other out of the cache. Panels of a few vectors of its columns stay in the first level while all
 // output channels pass over them (DensePanel), with weights packed in the order of their use. Where
 // many products of each input pay for it, a tile is packed panel by panel, so that no panel takes
-// parts of cache lines.
-// Threads share out tiles, and output channels too where the signal is short.
+// parts of cache lines. While one tile is worked on, the inputs of the next are fetched
+// (FetchAhead). Threads share out tiles, and output channels too where the signal is short.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
 #include "layers/conv1d/cpu/dense_panel.h"
+#include "layers/conv1d/cpu/fetch_ahead.h"
 #include "layers/conv1d/cpu/tap_tile.h"
 #include "layers/conv1d/tap_problem.h"
 
@@ -68,6 +69,7 @@ class DenseConvolution {
     int64_t weights;  // offset of the phase's packed weights
     std::vector<Chunk> chunks;
   };
+  struct Arrays;
   struct Item;
   struct Columns;
 
@@ -79,9 +81,14 @@ class DenseConvolution {
   int64_t columns_in_place(const PhaseTaps& taps, int64_t first, int64_t count) const;
   void lay_out_tiles(Phase& phase) const;
   void find_inputs(const PhaseTaps& taps, Chunk& chunk) const;
-  void run_item(const Item& item, float* tile) const;
-  void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk,
-                 const Columns& columns) const;
+  Item item_at(int64_t index, const Arrays& arrays) const;
+  FetchAhead inputs_behind(const Item& item, const Item* next, const Phase& phase,
+                           const Chunk& chunk) const;
+  FetchAhead inputs_of(const Item& item, const Phase& phase, const Chunk& chunk,
+                       int64_t portions) const;
+  void run_item(const Item& item, const Item* next, float* tile) const;
+  void run_chunk(const Item& item, const Phase& phase, const Chunk& chunk, const Columns& columns,
+                 FetchAhead& ahead) const;
 
   TapProblem problem_;
   DenseLoop loop_;

@@ -109,6 +109,7 @@ void row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
     const int64_t left = (p.columns - column + kLanes - 1) / kLanes;
     // A single vector's products would wait for each other.
     vectors = left == kWidest + 1 ? (left + 1) / 2 : HWY_MIN(left, int64_t{kWidest});
+    p.ahead->fetch_portion();
     Blocks<rows>::kTable[vectors - 1](p, whole_vectors, row, column);
   }
 }

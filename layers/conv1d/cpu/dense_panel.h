@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "layers/conv1d/cpu/fetch_ahead.h"
 #include "layers/conv1d/cpu/panel_output.h"
 
 namespace engine::cpu {
@@ -21,6 +22,7 @@ struct DensePanel {
   int64_t rows;
   int64_t columns;
   PanelOutput output;
+  FetchAhead* ahead;  ///< a portion of which each block of sums fetches
 };
 
 /// Vectors in the widest block of `rows` output channels that the registers reach for, where they

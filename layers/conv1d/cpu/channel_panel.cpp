@@ -6,6 +6,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "layers/conv1d/cpu/channel_panel.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -32,111 +33,197 @@ constexpr int kColumns = 6;
 constexpr int kSums = kVectors * kColumns;
 
 // The sums of `vectors` x `columns` as several chains of additions, so that none waits for another.
-constexpr int chains(int vectors, int columns) {
+constexpr int most_chains(int vectors, int columns) {
   const int most = kSums / (vectors * columns);
   return most >= 4 ? 4 : (most >= 2 ? 2 : 1);
 }
 
 template <int vectors, int columns>
-HWY_INLINE void add_step(const float* weights, const float* x, V (&sums)[columns][vectors]) {
+HWY_INLINE void add_step(const float* weights, const float* x, int64_t stride,
+                         V (&sums)[columns][vectors]) {
   const D d;
   V channels[vectors];
+  HWY_UNROLL(2)
   for (int v = 0; v < vectors; ++v) channels[v] = hn::LoadU(d, weights + v * kLanes);
+  HWY_UNROLL(12)
   for (int j = 0; j < columns; ++j) {
-    const V value = hn::Set(d, x[j]);
+    const V value = hn::Set(d, x[j * stride]);
+    HWY_UNROLL(2)
     for (int v = 0; v < vectors; ++v) sums[j][v] = hn::MulAdd(channels[v], value, sums[j][v]);
   }
 }
 
-// values[q, m, j], quads of columns.
-template <int vectors, int columns>
-HWY_NOINLINE void sum_block(const DensePanel& p, int64_t row, int64_t column, float* values) {
-  constexpr int kChains = chains(vectors, columns);
-  constexpr int kQuads = (columns + kQuad - 1) / kQuad;
-  const D d;
-  const auto* tile = reinterpret_cast<const char*>(p.tile + column);
-  const float* weights = p.weights + row * p.steps;
-  V sums[kChains][columns][vectors];
-  for (int h = 0; h < kChains; ++h) {
-    for (int j = 0; j < columns; ++j) {
-      for (int v = 0; v < vectors; ++v) sums[h][j][v] = hn::Zero(d);
-    }
-  }
-  const auto input = [&](int64_t s) { return reinterpret_cast<const float*>(tile + p.offsets[s]); };
-  int64_t s = 0;
-  for (; s + kChains <= p.steps; s += kChains) {
-    for (int h = 0; h < kChains; ++h, weights += kRows) add_step(weights, input(s + h), sums[h]);
-  }
-  for (; s < p.steps; ++s, weights += kRows) add_step(weights, input(s), sums[0]);
-  for (int v = 0; v < vectors; ++v) {
-    V total[kQuads * kQuad];
-    for (int j = 0; j < kQuads * kQuad; ++j) {
-      total[j] = j < columns ? sums[0][j % columns][v] : hn::Zero(d);
-      for (int h = 1; h < kChains && j < columns; ++h) {
-        total[j] = hn::Add(total[j], sums[h][j][v]);
-      }
-    }
-    for (int q = 0; q < kQuads * kQuad; q += kQuad) {
-      hn::StoreInterleaved4(total[q], total[q + 1], total[q + 2], total[q + 3], d,
-                            values + q * kRows + v * kLanes * kQuad);
-    }
-  }
-}
-
-using SumBlock = void (*)(const DensePanel&, int64_t, int64_t, float*);
-
-// Of 1 to kColumns columns.
-template <int vectors, typename Columns>
-struct SumBlocks;
-template <int vectors, int... columns>
-struct SumBlocks<vectors, std::integer_sequence<int, columns...>> {
-  static constexpr SumBlock kTable[] = {sum_block<vectors, columns + 1>...};
-};
-template <int vectors>
-constexpr const SumBlock* kSumBlock =
-    SumBlocks<vectors, std::make_integer_sequence<int, kColumns>>::kTable;
-
 // Rows of up to kQuad sums each, at (row, column) of y.
-void store_quad(const DensePanel& p, bool whole_vectors, int64_t row, int64_t rows, int64_t column,
+void store_rows(const PanelOutput& output, int64_t row, int64_t rows, int64_t column,
                 int64_t columns, const float* values) {
   const hn::CappedTag<float, kQuad> d;
-  const bool reads_y = !p.output.first || (p.output.last && p.output.residual);
-  if (!whole_vectors || hn::MaxLanes(d) < kQuad || (columns < kQuad && reads_y)) {
+  const bool reads_y = !output.first || (output.last && output.residual);
+  if (!stores_vectors(output) || hn::MaxLanes(d) < kQuad || (columns < kQuad && reads_y)) {
     for (int64_t r = 0; r < rows; ++r) {
-      store_values(p.output, values + r * kQuad, row + r, column, columns);
+      store_values(output, values + r * kQuad, row + r, column, columns);
     }
     return;
   }
   for (int64_t r = 0; r < rows; ++r) {
     hn::Vec<decltype(d)> sum[1] = {hn::Load(d, values + r * kQuad)};
     if (columns == kQuad) {
-      store_vectors<1>(d, p.output, row + r, column, &sum);
+      store_vectors<1>(d, output, row + r, column, &sum);
       continue;
     }
-    finish_vectors<1>(d, p.output, row + r, column, &sum);
+    finish_vectors<1>(d, output, row + r, column, &sum);
     HWY_ALIGN float finished[kQuad];
     hn::Store(sum[0], d, finished);
-    float* y = p.output.y + (row + r) * p.output.row_stride + column;
+    float* y = output.y + (row + r) * output.row_stride + column;
     for (int64_t j = 0; j < columns; ++j) y[j] = finished[j];
   }
 }
 
+// Whether sums become y by vectors of channels: no part of them, and no residual, is in y's rows.
+bool finishes_channels(const PanelOutput& output) {
+  return stores_vectors(output) && output.first && !(output.last && output.residual);
+}
+
+// Makes y of kQuad columns of sums of a vector of channels.
+HWY_INLINE void finish_channels(const PanelOutput& output, int64_t row, V (&sums)[kQuad]) {
+  const D d;
+  if (output.bias) {
+    const V bias = hn::LoadU(d, output.bias + row);
+    HWY_UNROLL(4)
+    for (int j = 0; j < kQuad; ++j) sums[j] = hn::Add(sums[j], bias);
+  }
+  if (output.last) activate<1>(d, output.activation, &sums);
+}
+
+#if HWY_TARGET != HWY_SCALAR
+// Stores each quad of `v` at y, y + stride and so on.
+template <class DV>
+HWY_INLINE void store_quads(DV d, hn::Vec<DV> v, int64_t stride, float* y) {
+  if constexpr (hn::MaxLanes(DV()) == kQuad) {
+    hn::StoreU(v, d, y);
+  } else {
+    const hn::Half<DV> half;
+    constexpr int64_t kHalfQuads = hn::MaxLanes(DV()) / (2 * kQuad);
+    store_quads(half, hn::LowerHalf(half, v), stride, y);
+    store_quads(half, hn::UpperHalf(half, v), stride, y + kHalfQuads * stride);
+  }
+}
+#endif
+
+// Stores kQuad columns of a vector of channels, whose rows are `stride` apart.
+HWY_INLINE void store_channels(const V (&x)[kQuad], int64_t stride, float* y) {
+  const D d;
+#if HWY_TARGET == HWY_SCALAR
+  for (int j = 0; j < kQuad; ++j) hn::StoreU(x[j], d, y + j);
+#else
+  const V low_even = hn::InterleaveLower(d, x[0], x[2]);
+  const V high_even = hn::InterleaveUpper(d, x[0], x[2]);
+  const V low_odd = hn::InterleaveLower(d, x[1], x[3]);
+  const V high_odd = hn::InterleaveUpper(d, x[1], x[3]);
+  store_quads(d, hn::InterleaveLower(d, low_even, low_odd), kQuad * stride, y);
+  store_quads(d, hn::InterleaveUpper(d, low_even, low_odd), kQuad * stride, y + stride);
+  store_quads(d, hn::InterleaveLower(d, high_even, high_odd), kQuad * stride, y + 2 * stride);
+  store_quads(d, hn::InterleaveUpper(d, high_even, high_odd), kQuad * stride, y + 3 * stride);
+#endif
+}
+
+// Finishes and stores up to kQuad columns of a vector of channels from `row` on.
+HWY_INLINE void store_sums(const DensePanel& p, int64_t row, int64_t column, int64_t columns,
+                           V (&sums)[kQuad]) {
+  const D d;
+  const int64_t stride = p.output.row_stride;
+  const int64_t rows = HWY_MIN(p.rows - row, int64_t{kLanes});
+  HWY_ALIGN float values[kLanes * kQuad];
+  if (rows < kLanes || !finishes_channels(p.output)) {
+    hn::StoreInterleaved4(sums[0], sums[1], sums[2], sums[3], d, values);
+    return store_rows(p.output, row, rows, column, columns, values);
+  }
+  finish_channels(p.output, row, sums);
+  float* y = p.output.y + row * stride + column;
+  if (columns == kQuad) return store_channels(sums, stride, y);
+  hn::StoreInterleaved4(sums[0], sums[1], sums[2], sums[3], d, values);
+  for (int64_t r = 0; r < kLanes; ++r, y += stride) {
+    for (int64_t j = 0; j < columns; ++j) y[j] = values[r * kQuad + j];
+  }
+}
+
+// Fetches the last line of a block of y in every row, which are too far apart for the machine to
+// foresee; the block before has fetched the first.
+HWY_INLINE void prefetch_rows(const PanelOutput& output, int64_t row, int64_t rows,
+                              int64_t last_column) {
+  const float* y = output.y + row * output.row_stride + last_column * output.column_stride;
+  for (int64_t r = 0; r < rows; ++r) hwy::Prefetch(y + r * output.row_stride);
+}
+
+// Loops over the vectors of a block are unrolled, else the compiler keeps them in memory.
+#define CONV1D_EACH_CHAIN HWY_UNROLL(4) for (int h = 0; h < chains; ++h)
+#define CONV1D_EACH_COLUMN HWY_UNROLL(12) for (int j = 0; j < columns; ++j)
+#define CONV1D_EACH_VECTOR HWY_UNROLL(2) for (int v = 0; v < vectors; ++v)
+
+// Adds up the chains of sums into the first.
+template <int chains, int columns, int vectors>
+HWY_INLINE void join_chains(V (&sums)[chains][columns][vectors]) {
+  CONV1D_EACH_COLUMN CONV1D_EACH_VECTOR HWY_UNROLL(4) for (int h = 1; h < chains; ++h) {
+    sums[0][j][v] = hn::Add(sums[0][j][v], sums[h][j][v]);
+  }
+}
+
+// All steps of `vectors` vectors of channels and `columns` columns.
+template <int vectors, int columns>
+HWY_NOINLINE void block(const DensePanel& p, int64_t row, int64_t column) {
+  constexpr int chains = most_chains(vectors, columns);
+  const D d;
+  const auto* tile = reinterpret_cast<const char*>(p.tile + column * p.column_stride);
+  const float* weights = p.weights + row * p.steps;
+  prefetch_rows(p.output, row, HWY_MIN(p.rows - row, int64_t{vectors} * kLanes),
+                column + columns - 1);
+  V sums[chains][columns][vectors];
+  CONV1D_EACH_CHAIN CONV1D_EACH_COLUMN CONV1D_EACH_VECTOR sums[h][j][v] = hn::Zero(d);
+  const auto add = [&](int64_t s, V(&to)[columns][vectors]) {
+    const auto* x = reinterpret_cast<const float*>(tile + p.offsets[s]);
+    add_step(weights + s * kRows, x, p.column_stride, to);
+  };
+  int64_t s = 0;
+  for (; s + chains <= p.steps; s += chains) {
+    CONV1D_EACH_CHAIN add(s + h, sums[h]);
+  }
+  for (; s < p.steps; ++s) add(s, sums[0]);
+  join_chains(sums);
+  CONV1D_EACH_VECTOR HWY_UNROLL(3) for (int first = 0; first < columns; first += kQuad) {
+    V quad[kQuad];
+    HWY_UNROLL(4)
+    for (int j = 0; j < kQuad; ++j) {
+      const bool exists = first + j < columns;
+      quad[j] = exists ? sums[0][exists ? first + j : 0][v] : hn::Zero(d);
+    }
+    store_sums(p, row + v * kLanes, column + first, HWY_MIN(columns - first, kQuad), quad);
+  }
+}
+
+#undef CONV1D_EACH_CHAIN
+#undef CONV1D_EACH_COLUMN
+#undef CONV1D_EACH_VECTOR
+
+using Block = void (*)(const DensePanel&, int64_t, int64_t);
+
+// Of 1 to kColumns columns.
+template <int vectors, typename Columns>
+struct Blocks;
+template <int vectors, int... columns>
+struct Blocks<vectors, std::integer_sequence<int, columns...>> {
+  static constexpr Block kTable[] = {block<vectors, columns + 1>...};
+};
+template <int vectors>
+constexpr const Block* kBlocks = Blocks<vectors, std::make_integer_sequence<int, kColumns>>::kTable;
+
 void run_panel(const DensePanel& p) {
-  const bool whole_vectors = stores_vectors(p.output);
   const int64_t passes = (p.columns + kColumns - 1) / kColumns;
   const int64_t most = (p.columns + passes - 1) / passes;
-  HWY_ALIGN float values[(kColumns + kQuad - 1) / kQuad * kQuad * kRows];
   for (int64_t row = 0; row < p.rows; row += kRows) {
-    const int64_t rows = HWY_MIN(p.rows - row, int64_t{kRows});
-    const SumBlock* blocks = rows > kLanes ? kSumBlock<2> : kSumBlock<1>;
+    const Block* blocks = p.rows - row > kLanes ? kBlocks<2> : kBlocks<1>;
     for (int64_t column = 0; column < p.columns; column += most) {
       const int64_t columns = HWY_MIN(p.columns - column, most);
       p.ahead->fetch_portion();
-      blocks[columns - 1](p, row, column, values);
-      for (int64_t q = 0; q < columns; q += kQuad) {
-        store_quad(p, whole_vectors, row, rows, column + q, HWY_MIN(columns - q, int64_t{kQuad}),
-                   values + q * kRows);
-      }
+      blocks[columns - 1](p, row, column);
     }
   }
 }
@@ -147,7 +234,9 @@ constexpr int kPanelFloats = 16384;
 constexpr int kSteps = 16384;
 constexpr int kTileFloats = 32768;
 
-DenseLoop loop() { return {kRows, 1, 2 * kColumns, kPanelFloats, kSteps, kTileFloats, run_panel}; }
+DenseLoop loop() {
+  return {kRows, 1, 2 * kColumns, kPanelFloats, kSteps, kTileFloats, true, run_panel};
+}
 
 }  // namespace
 }  // namespace engine::cpu::HWY_NAMESPACE

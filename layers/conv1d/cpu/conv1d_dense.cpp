@@ -5,11 +5,11 @@
 // A product of weights [M, C K] and inputs [C K, l], whose second matrix is never built: tap k
 // reads the packed row of channel c at an offset (DenseConvolution, TapTile). Sums stay in
 // registers, with AVX2 twelve vectors of them: 4 output channels x 3 vectors of columns
-// (DensePanel), or, for signals of few columns, 2 vectors of output channels x 6 columns
-// (channel_panel.h); with AVX-512 and NEON twice as many. A tile of 128 KB of input is packed for a
-// few hundred steps of the reduction; panels of 24 KB of it stay in the first-level cache, but with
-// AVX-512 the second level is fast enough: tile and panels are larger. Weights are packed
-// once at load; beside the tile, nothing is allocated.
+// (DensePanel), or, for signals of few columns and for strided ones, 2 vectors of output channels x
+// 6 columns (channel_panel.h); with AVX-512 and NEON twice as many. A tile of 128 KB of input is
+// packed for a few hundred steps of the reduction; panels of 24 KB of it stay in the first-level
+// cache, but with AVX-512 the second level is fast enough: tile and panels are larger. Weights are
+// packed once at load; beside the tile, nothing is allocated.
 //
 // Every problem can be computed, transposed ones phase by phase. What limits it: products, two in a
 // cycle, behind which loads come close. Measured on one core of an AMD EPYC (Zen 3) with AVX2,
@@ -56,16 +56,23 @@ double channel_blocks(const DenseLoop& loop, int64_t rows, int64_t columns, doub
   const int64_t lanes = loop.rows / 2, widest = loop.columns / 2;
   const int64_t passes = ceil_divide(columns, widest);
   const double c = static_cast<double>(columns) / static_cast<double>(passes);
+  const double broadcasts = lanes > 8 ? 0.5 : 1.0;  // in loads of a vector
   const auto block = [&](double v) {
     // The weights of longer reductions pass from the second-level cache.
     const double weights = steps > 256.0 ? 4.0 * v : v;
     const double chains = 2.0 * static_cast<double>(widest) / (v * c);
-    return steps * step_cycles(v * c, std::max(weights, v + c + 1.0), chains, lanes) + 200.0 +
-           8.0 * v * c;
+    const double loads = std::max(weights, v + broadcasts * c + 1.0);
+    return steps * step_cycles(v * c, loads, chains, lanes) + 120.0 + 13.0 * v * c;
   };
   const int64_t vectors = ceil_divide(rows, lanes);
   return static_cast<double>(passes) *
          (static_cast<double>(vectors / 2) * block(2.0) + (vectors % 2 == 0 ? 0.0 : block(1.0)));
+}
+
+// Packing the inputs of one sample and group.
+double pack_cycles(const TapProblem& p) {
+  return cpu::pack_cycles(static_cast<double>(p.group_inputs * p.in_length),
+                          static_cast<double>(std::min<int64_t>(p.in_length, 512)));
 }
 
 // The weights' way from behind the second-level cache, for every tile of `tile` columns.
@@ -77,19 +84,17 @@ double weight_cycles(const TapProblem& p, int64_t tile) {
   return 0.04 * bytes * static_cast<double>(ceil_divide(p.taps.outputs(0, p.out_length), tile));
 }
 
-// `blocks` gives the cycles of one sample, group and phase; `tile` is about how many columns pass
-// over the weights at once.
+// `blocks` gives the cycles of one sample, group and phase, beside `pack` for its inputs; `tile` is
+// about how many columns pass over the weights at once.
 template <typename Blocks>
-double seconds(const TapProblem& p, int64_t tile, const Blocks& blocks) {
+double seconds(const TapProblem& p, int64_t tile, double pack, const Blocks& blocks) {
   const auto phases = static_cast<double>(p.taps.phases());
   const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
   const int64_t columns = p.taps.outputs(0, p.out_length);
-  const double inputs = static_cast<double>(p.group_inputs * p.in_length);
-  const double row = static_cast<double>(std::min<int64_t>(p.in_length, 512));
   const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
   constexpr double kItem = 110.0;  // what the way to the first block takes
-  const double one = phases * (blocks(columns, steps) + pack_cycles(inputs, row) + stores + kItem) +
-                     weight_cycles(p, tile);
+  const double one =
+      phases * (blocks(columns, steps) + pack + stores + kItem) + weight_cycles(p, tile);
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
          kCyclesPerSecond;
 }
@@ -97,7 +102,9 @@ double seconds(const TapProblem& p, int64_t tile, const Blocks& blocks) {
 double seconds_columns(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const DenseLoop loop = dense_loop();
-  return seconds(p, 4 * loop.columns, [&](int64_t columns, double steps) {
+  // Strided rows are taken apart.
+  const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 2.0);
+  return seconds(p, 4 * loop.columns, pack, [&](int64_t columns, double steps) {
     return static_cast<double>(p.group_outputs / loop.rows) *
                row_block(loop, loop.rows, columns, steps) +
            row_block(loop, p.group_outputs % loop.rows, columns, steps);
@@ -107,7 +114,9 @@ double seconds_columns(const Conv1dProblem& problem) {
 double seconds_channels(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const DenseLoop loop = channel_loop();
-  return seconds(p, 2 * loop.columns, [&](int64_t columns, double steps) {
+  // Strided rows are copied as they are.
+  const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 0.5);
+  return seconds(p, 2 * loop.columns, pack, [&](int64_t columns, double steps) {
     return channel_blocks(loop, p.group_outputs, columns, steps);
   });
 }

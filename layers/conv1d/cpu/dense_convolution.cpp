@@ -1,6 +1,7 @@
 #include "layers/conv1d/cpu/dense_convolution.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
@@ -55,7 +56,8 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
       row_blocks_(ceil_divide(problem.group_outputs, loop.rows)),
       block_columns_(problem.group_outputs <= 2 ? 2 * loop.columns : loop.columns),
       by_panels_(loop.lanes > 1 &&
-                 problem.group_outputs * problem.taps.phase(0).count >= kManyProducts) {
+                 problem.group_outputs * problem.taps.phase(0).count >= kManyProducts),
+      column_stride_(choose_column_stride()) {
   for (int64_t r = 0; r < std::min(problem_.taps.phases(), problem_.out_length); ++r) {
     const PhaseTaps taps = problem_.taps.phase(r);
     phases_.push_back(
@@ -118,8 +120,19 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
 // `columns` outputs' inputs through taps [first, first + count).
 TapTile DenseConvolution::tile_of(const PhaseTaps& taps, int64_t first, int64_t count,
                                   int64_t columns) const {
-  return {positions_of(taps, first, count), problem_.taps.in_stride(), columns,
+  return {positions_of(taps, first, count), problem_.taps.in_stride() / column_stride_,
+          (columns - 1) * column_stride_ + 1,
           by_panels_ ? TapTile::Rows::kDense : TapTile::Rows::kSpread};
+}
+
+// A loop that takes its columns one by one leaves them as far apart as they are in the input, which
+// costs less than to take strided rows apart; unless most of a tile would be for nothing.
+int64_t DenseConvolution::choose_column_stride() const {
+  const PhaseTaps taps = problem_.taps.phase(0);
+  const int64_t stride = problem_.taps.in_stride();
+  if (!loop_.strides || block_columns_ * stride > loop_.panel_floats) return 1;
+  const int64_t remainders = std::min(taps.count, stride / std::gcd(stride, taps.shift));
+  return 2 * remainders >= stride ? stride : 1;
 }
 
 // The longest tile that holds every chunk and leaves every thread enough tiles.
@@ -150,16 +163,24 @@ int64_t DenseConvolution::choose_columns(int threads) const {
   return columns;
 }
 
-// Not where packing panels pays, unless many parts of the output channels would each do so.
-// Channels are short enough for 32-bit offsets, and a panel of many of them spreads over the
-// first-level cache: vectors of columns take a few lines of each, which an even number of lines
-// between channels would lay over each other.
+// Not where packing panels pays, unless many parts of the output channels would each do so. A few
+// channels at most have their own places in a cache at any distance. More of them are short enough
+// for 32-bit offsets, and a panel of them spreads over the first-level cache: vectors of columns
+// take a few lines of each, which an even number of lines between channels would lay over each
+// other.
 bool DenseConvolution::can_read_in_place() const {
+  constexpr int64_t kFewChannels = 8;
+  constexpr int64_t kMaxFloats = int64_t{1} << 28;
   constexpr int64_t kMaxLength = 4096;
   constexpr int64_t kTwoLines = 32;
   if (by_panels_ && splits_ == 1) return false;
-  return problem_.taps.in_stride() == 1 && problem_.in_length <= kMaxLength &&
-         (loop_.lanes == 1 || problem_.in_length % kTwoLines != 0);
+  if (problem_.taps.in_stride() != column_stride_) return false;
+  if (loop_.lanes > 1) {
+    return problem_.in_length <= kMaxLength && problem_.in_length % kTwoLines != 0;
+  }
+  const int64_t longest =
+      problem_.group_inputs <= kFewChannels ? kMaxFloats / kFewChannels : kMaxLength;
+  return problem_.in_length <= longest;
 }
 
 // Of outputs [first, first + count), how many from the first on may be read in place: all their
@@ -167,8 +188,10 @@ bool DenseConvolution::can_read_in_place() const {
 int64_t DenseConvolution::columns_in_place(const PhaseTaps& taps, int64_t first,
                                            int64_t count) const {
   const int64_t last_tap = taps.offset + (taps.count - 1) * taps.shift;
-  if (!in_place_ || first + std::min(taps.offset, last_tap) < 0) return 0;
-  const int64_t exist = problem_.in_length - std::max(taps.offset, last_tap) - first;
+  const int64_t input = first * column_stride_;
+  if (!in_place_ || input + std::min(taps.offset, last_tap) < 0) return 0;
+  const int64_t inputs = problem_.in_length - std::max(taps.offset, last_tap) - input;
+  const int64_t exist = ceil_divide(inputs, column_stride_);
   const int64_t unit = loop_.lanes == 1 ? 1 : block_columns_;
   return std::max<int64_t>(std::min(count, exist), 0) / unit * unit;
 }
@@ -304,14 +327,14 @@ void DenseConvolution::run_item(const Item& item, const Item* next, float* tile)
       FetchAhead ahead = inputs_behind(item, next, phase, chunk);
       if (in_place > 0) {
         run_chunk(item, phase, chunk,
-                  {item.first_column, in_place, input + item.first_column, false,
+                  {item.first_column, in_place, input + item.first_column * column_stride_, false,
                    chunk.input_offsets.data()},
                   ahead);
       }
       if (rest == 0) continue;
       const int64_t first = item.first_column + in_place;
       chunk.tile.pack(chunk.panel, input, chunk.channels, problem_.in_length, problem_.padding_mode,
-                      first, rest, tile);
+                      first * column_stride_, (rest - 1) * column_stride_ + 1, tile);
       run_chunk(item, phase, chunk,
                 {first, rest, tile, chunk.has_panels(), chunk.tile_offsets.data()}, ahead);
     }
@@ -330,6 +353,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
   const float* weights = item.weights + phase.weights + steps_before * row_blocks_ * loop_.rows;
   DensePanel panel{};
   panel.offsets = columns.offsets;
+  panel.column_stride = column_stride_;
   panel.steps = chunk.steps();
   panel.ahead = &ahead;
   PanelOutput& output = panel.output;
@@ -350,7 +374,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
           row * output.row_stride + phase.index + (columns.first + column) * output.column_stride;
       panel.tile = columns.apart
                        ? columns.inputs + column / chunk.panel_columns * chunk.panel_floats()
-                       : columns.inputs + column;
+                       : columns.inputs + column * column_stride_;
       panel.columns = std::min(columns.count - column, chunk.panel_columns);
       // The last panel gets two vectors at least, which take as long as one.
       const int64_t left = columns.count - column - panel.columns;

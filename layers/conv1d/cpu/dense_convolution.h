@@ -1,13 +1,14 @@
 // Any TapProblem on the CPU as a product of packed weights and tiles of input, for dense groups.
 //
 // The reduction over channels and taps is cut into chunks. For each chunk a tile of input is packed
-// once for all taps (TapTile), without strides and with its padding: it stays in the second-level
-// cache. What needs neither is read where it is, where channels of that length do not drive each
-// other out of the cache. Panels of a few vectors of its columns stay in the first level while all
-// output channels pass over them (DensePanel), with weights packed in the order of their use. Where
-// many products of each input pay for it, a tile is packed panel by panel, so that no panel takes
-// parts of cache lines. While one tile is worked on, the inputs of the next are fetched
-// (FetchAhead). Threads share out tiles, and output channels too where the signal is short.
+// once for all taps (TapTile), with its padding, and without strides where vectors of columns are
+// loaded: it stays in the second-level cache. What needs neither is read where it is, where
+// channels of that length do not drive each other out of the cache. Panels of a few vectors of its
+// columns stay in the first level while all output channels pass over them (DensePanel), with
+// weights packed in the order of their use. Where many products of each input pay for it, a tile is
+// packed panel by panel, so that no panel takes parts of cache lines. While one tile is worked on,
+// the inputs of the next are fetched (FetchAhead). Threads share out tiles, and output channels too
+// where the signal is short.
 #pragma once
 
 #include <cstdint>
@@ -76,6 +77,7 @@ class DenseConvolution {
   double seconds_of_run() const;  // of one thread
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
   TapTile tile_of(const PhaseTaps& taps, int64_t first, int64_t count, int64_t columns) const;
+  int64_t choose_column_stride() const;
   int64_t choose_columns(int threads) const;
   bool can_read_in_place() const;
   int64_t columns_in_place(const PhaseTaps& taps, int64_t first, int64_t count) const;
@@ -95,6 +97,7 @@ class DenseConvolution {
   int64_t row_blocks_;     // blocks of output channels in a group
   int64_t block_columns_;  // of the innermost loop's widest block
   bool by_panels_;         // tiles are packed panel by panel
+  int64_t column_stride_;  // floats between the columns of a tile
   std::vector<Phase> phases_;
   int64_t weight_count_ = 0;
   int64_t columns_ = 0;    // outputs of one phase in a tile

@@ -142,7 +142,7 @@ constexpr int kTileFloats = 32768;
 constexpr int kSteps = 512;
 
 DenseLoop loop() {
-  return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, kTileFloats, run_panel};
+  return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, kTileFloats, false, run_panel};
 }
 
 }  // namespace

@@ -15,7 +15,9 @@ namespace engine::cpu {
 
 /// What one call computes, with m counting `rows` output channels and j `columns` of the tile.
 struct DensePanel {
-  const float* tile;       ///< whole vectors of columns may be read
+  const float* tile;  ///< whole vectors of columns may be read
+  int64_t
+      column_stride;  ///< floats between columns of the tile: 1 where vectors of them are loaded
   const int32_t* offsets;  ///< [steps], in bytes
   int64_t steps;
   const float* weights;  ///< [blocks of DenseLoop::rows channels, steps, channels of the block]
@@ -45,6 +47,7 @@ struct DenseLoop {
   int64_t panel_floats;  ///< of input that all output channels may pass over at once
   int64_t steps;         ///< that may be summed up at once
   int64_t tile_floats;   ///< of input that is packed at once, at most kMostTileFloats
+  bool strides;          ///< takes any DensePanel::column_stride, not 1 alone
   void (*run)(const DensePanel& panel);
 };
 

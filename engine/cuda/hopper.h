@@ -139,45 +139,6 @@ __device__ __forceinline__ void bulk_copy_lanes(const BulkCopy& mine, int lanes,
   }
 }
 
-/// Starts a copy from shared memory that all lanes of a warp know, as part of its next group of
-/// stores.
-__device__ __forceinline__ void bulk_store_warp(const BulkCopy& copy) {
-  asm volatile(
-      "{\n"
-      ".reg .pred one;\n"
-      "elect.sync _|one, 0xffffffff;\n"
-      "@one cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;\n"
-      "}\n" ::"l"(copy.global),
-      "r"(copy.shared), "r"(copy.bytes)
-      : "memory");
-}
-
-/// Starts the copies from shared memory of the first `lanes` lanes of a warp, as part of its next
-/// group of stores.
-__device__ __forceinline__ void bulk_store_lanes(const BulkCopy& mine, int lanes) {
-#pragma unroll 4
-  for (int lane = 0; lane < lanes; ++lane) {
-    const BulkCopy copy = mine.of(lane);
-    asm volatile(
-        "{\n"
-        ".reg .pred one, some;\n"
-        "elect.sync _|one, 0xffffffff;\n"
-        "setp.ne.and.u32 some, %2, 0, one;\n"
-        "@some cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;\n"
-        "}\n" ::"l"(copy.global),
-        "r"(copy.shared), "r"(copy.bytes)
-        : "memory");
-  }
-}
-__device__ __forceinline__ void commit_bulk_stores() {
-  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
-/// Waits until all of the warp's groups of stores but the last `kPending` have read their sources.
-template <int kPending>
-__device__ __forceinline__ void wait_for_bulk_reads() {
-  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
-}
-
 /// Gives the warpgroup's threads more registers, which others have given up by the second.
 template <int kRegisters>
 __device__ __forceinline__ void take_registers() {
@@ -193,6 +154,13 @@ __device__ __forceinline__ uint32_t load_shared(uint32_t address) {
   uint32_t word;
   asm volatile("ld.shared.b32 %0, [%1];" : "=r"(word) : "r"(address));
   return word;
+}
+
+/// 16 bits of shared memory, likewise.
+__device__ __forceinline__ uint32_t load_shared_half(uint32_t address) {
+  uint16_t half;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=h"(half) : "r"(address));
+  return half;
 }
 
 /// A wgmma operand in shared memory without swizzle, K-major: 16-byte units of 8 rows lie one after
@@ -230,20 +198,21 @@ __device__ __forceinline__ void wgmma(float (&sum)[kColumns / 2], uint64_t a, ui
   }
 }
 
-/// sum += a * b in TF32 for a warpgroup, with a, which is 64 x 8, in registers: thread t of warp w
-/// gives for h, u < 2
+/// sum += a * b for a warpgroup, with a, which is 64 x 8 in TF32 and 64 x 16 of 16-bit types, in
+/// registers: thread t of warp w gives for h, u < 2
 ///   a[2 u + h] = row 16 w + t / 4 + 8 h, column 4 u + t % 4,
-/// and holds of sum what it does of wgmma()'s.
-template <int kColumns>
+/// of 16-bit types the pair of columns 8 u + 2 (t % 4) and the next, and holds of sum what it does
+/// of wgmma()'s.
+template <typename T, int kColumns>
 __device__ __forceinline__ void wgmma_gathered(float (&sum)[kColumns / 2], const uint32_t (&a)[4],
                                                uint64_t b) {
   static_assert(kColumns == 64 || kColumns == 128 || kColumns == 256);
   if constexpr (kColumns == 64) {
-    ENGINE_WGMMA_GATHERED(64);
+    ENGINE_WGMMA_GATHERED(64)
   } else if constexpr (kColumns == 128) {
-    ENGINE_WGMMA_GATHERED(128);
+    ENGINE_WGMMA_GATHERED(128)
   } else {
-    ENGINE_WGMMA_GATHERED(256);
+    ENGINE_WGMMA_GATHERED(256)
   }
 }
 

@@ -88,11 +88,21 @@
 #define ENGINE_WGMMA_GATHERED_INPUTS_128 "{%64, %65, %66, %67}, %68"
 #define ENGINE_WGMMA_GATHERED_INPUTS_256 "{%128, %129, %130, %131}, %132"
 
-/// wgmma of `columns` columns in TF32 with the first operand in the registers a[0] to a[3], added
-/// to sum.
-#define ENGINE_WGMMA_GATHERED(columns)                                     \
-  asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns                \
-               "k8.f32.tf32.tf32 {" ENGINE_WGMMA_NAMES_##columns           \
-               "}, " ENGINE_WGMMA_GATHERED_INPUTS_##columns ", 1, 1, 1;\n" \
-               : ENGINE_WGMMA_SUMS_##columns                               \
+/// wgmma of `columns` columns with the first operand in the registers a[0] to a[3], added to sum.
+/// `tail` as above.
+#define ENGINE_WGMMA_GATHERED_OF(columns, types, tail)                                        \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns types                             \
+               " {" ENGINE_WGMMA_NAMES_##columns "}, " ENGINE_WGMMA_GATHERED_INPUTS_##columns \
+               ", 1, 1, 1" tail ";\n"                                                         \
+               : ENGINE_WGMMA_SUMS_##columns                                                  \
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+
+/// The same for operands of the type T.
+#define ENGINE_WGMMA_GATHERED(columns)                             \
+  if constexpr (std::is_same_v<T, __half>) {                       \
+    ENGINE_WGMMA_GATHERED_OF(columns, "k16.f32.f16.f16", ", 0");   \
+  } else if constexpr (std::is_same_v<T, __nv_bfloat16>) {         \
+    ENGINE_WGMMA_GATHERED_OF(columns, "k16.f32.bf16.bf16", ", 0"); \
+  } else {                                                         \
+    ENGINE_WGMMA_GATHERED_OF(columns, "k8.f32.tf32.tf32", "");     \
+  }

@@ -82,6 +82,13 @@ inline bool __all_sync(unsigned, bool condition) {
   return std::all_of(given, given + 32, [](const auto& value) { return value.words[0] != 0; });
 }
 
+inline unsigned __reduce_add_sync(unsigned, unsigned value) {
+  const auto* given = engine::test::emulator::warp_exchange({{value}});
+  unsigned sum = 0;
+  for (int lane = 0; lane < 32; ++lane) sum += given[lane].words[0];
+  return sum;
+}
+
 template <typename T>
 T __ldg(const T* pointer) {
   return *pointer;

@@ -18,27 +18,42 @@ bool allows_parts(const Conv1dProblem& p) {
   return allows(p) && !p.transposed && p.reduction() >= 192;
 }
 
+template <typename T>
 void check(const std::vector<cuda::Sm90Kernel>& kernels, Precision precision, double tolerance,
            uint64_t first_seed, bool (*takes)(const Conv1dProblem&)) {
   const auto is_plain = [](const cuda::Sm90Kernel&, Random&) { return true; };
-  check_emulated<float>(kernels, is_plain, precision, tolerance, first_seed, takes);
+  check_emulated<T>(kernels, is_plain, precision, tolerance, first_seed, takes);
 }
 
 }  // namespace
 
 TEST_CASE("the gathering Hopper GEMM on random problems, in TF32") {
-  check({cuda::gather_kernel_sm90<128, 2, 2, 1>(), cuda::gather_kernel_sm90<256, 1, 2, 1>()},
-        Precision::kTf32, 6e-4, 700, allows);
+  check<float>({cuda::gather_kernel_sm90<float, 128, 2, 1, 1>(),
+                cuda::gather_kernel_sm90<float, 256, 1, 2, 1>()},
+               Precision::kTf32, 6e-4, 700, allows);
+}
+
+TEST_CASE("the gathering Hopper GEMM on random problems, in fp16") {
+  check<__half>({cuda::gather_kernel_sm90<__half, 128, 2, 1, 1>(),
+                 cuda::gather_kernel_sm90<__half, 256, 1, 2, 1>()},
+                Precision::kFp16, 6e-4, 900, allows);
+}
+
+TEST_CASE("the gathering Hopper GEMM on random problems, in bf16") {
+  check<__nv_bfloat16>({cuda::gather_kernel_sm90<__nv_bfloat16, 128, 2, 1, 1>()}, Precision::kBf16,
+                       4e-3, 1000, allows);
 }
 
 TEST_CASE("the gathering Hopper GEMM on random problems, in fp32 by parts") {
-  check({cuda::gather_kernel_sm90<64, 2, 1, 2>(), cuda::gather_kernel_sm90<128, 1, 1, 2>()},
-        Precision::kFp32, 1e-6, 800, allows_parts);
+  check<float>({cuda::gather_kernel_sm90<float, 64, 2, 1, 2>(),
+                cuda::gather_kernel_sm90<float, 128, 1, 1, 2>()},
+               Precision::kFp32, 1e-6, 800, allows_parts);
 }
 
 // Tiles meet at sectors of rows that are not aligned; the last may be shorter than a sector.
 TEST_CASE("the gathering Hopper GEMM on rows that end just behind a tile") {
-  check_row_ends(cuda::gather_kernel_sm90<128, 2, 2, 1>(), {497, 499, 503, 743});
+  check_row_ends(cuda::gather_kernel_sm90<float, 128, 2, 1, 1>(),
+                 {241, 243, 247, 497, 499, 503, 743});
 }
 
 }  // namespace engine::test

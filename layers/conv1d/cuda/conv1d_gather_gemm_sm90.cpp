@@ -11,34 +11,36 @@ namespace engine::cuda {
 namespace {
 
 const GemmKernels<Sm90Kernel>& kernels() {
-  static const GemmKernels<Sm90Kernel> all{
-      gather_kernels_sm90_fp32(), gather_kernels_sm90_tf32(), {}, {}};
+  static const GemmKernels<Sm90Kernel> all{gather_kernels_sm90_fp32(), gather_kernels_sm90_tf32(),
+                                           gather_kernels_sm90_fp16(), gather_kernels_sm90_bf16()};
   return all;
 }
 
 // Cycles of a block for the stores of a tile, chunk after chunk.
 double store_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kRows = 32.0;  // of a chunk
-  constexpr double kBytesPerCycle = 18.0;
-  constexpr double kChunk = 350.0;
-  constexpr double kPhases = 1.45;  // lanes that interleave phases share banks
+  constexpr double kRows = 16.0;  // of a chunk
+  constexpr double kBytesPerCycle = 34.0;
+  constexpr double kChunk = 400.0;
+  constexpr double kPhases = 2.7;  // lines of phases are stored one by one
+  constexpr double kEnds = 1.3;    // of lines that do not begin at sectors
+  const auto element_bytes = static_cast<double>(size_of(p.dtype));
   const double rows = std::min<double>(tile.rows, static_cast<double>(plan.group_rows));
-  const double bytes = kRows * tile.columns * static_cast<double>(size_of(p.dtype));
-  return std::ceil(rows / kRows) * (bytes / kBytesPerCycle + kChunk) *
-         (plan.fold.phases > 1 ? kPhases : 1.0);
+  const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);
+  const double hindrance = plan.fold.phases > 1 ? kPhases : (has_ends ? kEnds : 1.0);
+  return hindrance *
+         (rows * tile.columns * element_bytes / kBytesPerCycle + std::ceil(rows / kRows) * kChunk);
 }
 
 // A block computes `waves` tiles one after the other: products, then stores. Nothing is faster than
 // memory. As measured on an H200.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
-  constexpr double kLaunch = 7e-6;            // with the first tile, from a cold instruction cache
-  constexpr double kBytesPerSecond = 3.4e12;  // reached at best
-  constexpr double kHindrance = 1.4;
+  constexpr double kLaunch = 7e-6;             // with the first tile, from a cold instruction cache
+  constexpr double kBytesPerSecond = 3.25e12;  // reached at best
+  constexpr double kTapUnits = 1.15;           // of units that hold several taps
   const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
   const double waves = std::ceil(tiles / kMultiprocessors);
-  // Split operands of stride 1 take between 1.0 and 1.5 of what their products and loads say.
-  const double hindrance = kernel.tile.parts == 2 && plan.fold.stride == 1 ? kHindrance : 1.0;
-  const double cycles = plan.tile_cycles * hindrance + store_cycles(p, plan, kernel.tile);
+  const double hindrance = plan.unit_taps > 1 ? kTapUnits : 1.0;
+  const double cycles = (plan.tile_cycles + store_cycles(p, plan, kernel.tile)) * hindrance;
   const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
   return kLaunch + std::max(waves * cycles / kClock, bytes / kBytesPerSecond);
 }

@@ -6,25 +6,26 @@
 // K = (c, u); GemmPlan says how tiles and stages are cut. In this file: the ring of stages, the
 // warps and what each does, the kernel and its launch.
 //
-// Threads: two warpgroups multiply, one helps. Of the helpers one warp brings windows of x by bulk
-//   copies, as they lie in x whatever their alignment (gather_window_sm90.h), and three have the
-//   copy engine store finished sums (gather_store_sm90.h). A multiplying thread reads the words of
-//   its part of wgmma's first operand from the window's rows, at any offset, stride and spacing,
-//   and rounds them to TF32 (gather_operand_sm90.h); weights are the second operand, K-major
-//   without swizzle.
+// Threads: two warpgroups multiply, one loads. Its four warps bring windows of x by bulk copies, as
+//   they lie in x whatever their alignment (gather_window_sm90.h); one would not start them fast
+//   enough. A multiplying thread reads the words of its part of wgmma's first operand from the
+//   window's rows, at any offset, stride and spacing, and rounds f32 to TF32
+//   (gather_operand_sm90.h); weights are the second operand, K-major without swizzle. The same
+//   threads store finished sums (gather_store_sm90.h).
 // Shared memory: a ring of stages (window of x, and the weights of the stage where they are not
 //   resident), all weights once where they fit, and two chunks of finished lines of y.
-// Precision: TF32 with f32 sums. With kParts = 2, f32 operands are split into two TF32 parts and
-//   three products are summed; sums of a stage are added to the total in f32, because tensor cores
-//   truncate when they add.
+// Precision: fp16, bf16 or TF32 with f32 sums. With kParts = 2, f32 operands are split into two
+//   TF32 parts and three products are summed; sums of a stage are added to the total in f32,
+//   because tensor cores truncate when they add.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
 //   once for each block where they are resident, else once for each tile, from the L2.
 // Requires: sm_90a, zero padding, at most eight phases, no residual, activations that are bends;
 //   two stages that fit (GemmPlan). Inf and NaN in x also reach outputs whose taps are filled up
 //   with zeros beside them; with two parts, Inf becomes NaN.
-// Limited by: with many channels and taps, the tensor cores where weights and windows come from the
-//   L2 in time; with few, the stores of a tile, which are not hidden behind the products of the
-//   next. Measured shares of the roofline: docs/benchmarks.md.
+// Limited by: with many channels and taps, weights and windows that come from the L2 to every tile,
+//   else the tensor cores; in 16 bits the instructions that gather, two loads and a permutation for
+//   a register. With few products, the stores of a tile, which begin when its products are done.
+//   Measured shares of the roofline: docs/benchmarks.md.
 #pragma once
 
 #include "engine/cuda/hopper.h"
@@ -37,21 +38,21 @@
 
 namespace engine::cuda {
 
-template <int kRowCount, int kBlockCount, int kStepCount, int kPartCount>
+template <typename Element, int kRowCount, int kBlockCount, int kStepCount, int kPartCount>
 struct GatherTile {
-  using T = float;
+  using T = Element;
   static constexpr int kRows = kRowCount;
   static constexpr int kBlocks = kBlockCount;  // of 64 columns, of a warpgroup
   static constexpr int kSteps = kStepCount;    // that are gathered and multiplied at once
   static constexpr int kParts = kPartCount;
   static constexpr int kColumns = 2 * 64 * kBlocks;
-  static constexpr int kConsumers = 256;
-  static constexpr int kStorers = 3;  // warps
-  static constexpr int kHelpers = 32 * (1 + kStorers);
-  static constexpr int kThreads = kConsumers + kHelpers;
-  static constexpr int kStagingBytes = 2 * LineChunks<T, kColumns>::kBytes;
-  static constexpr int kHelperRegisters = 56;
-  static constexpr int kRegisters = (65536 - kHelpers * kHelperRegisters) / kConsumers / 8 * 8;
+  static constexpr int kMultipliers = 256;
+  static constexpr int kLoaders = 4;  // warps
+  static constexpr int kThreads = kMultipliers + 32 * kLoaders;
+  static constexpr int kStagingBytes = 2 * LineChunk<T, kColumns>::kElements * sizeof(T);
+  static constexpr int kLoaderRegisters = 56;
+  static constexpr int kRegisters =
+      (65536 - 32 * kLoaders * kLoaderRegisters) / kMultipliers / 8 * 8;
 };
 
 inline constexpr int kGatherMaxRing = 8;
@@ -60,9 +61,8 @@ struct GatherBarriers {
   Barrier full[kGatherMaxRing];
   Barrier empty[kGatherMaxRing];
   Barrier weights;
-  ChunkBarriers chunks;
 };
-inline constexpr int kGatherBarrierBytes = 512;
+inline constexpr int kGatherBarrierBytes = 256;
 static_assert(sizeof(GatherBarriers) <= kGatherBarrierBytes);
 
 // A position in the ring: the slot, and how often the ring went round.
@@ -89,9 +89,10 @@ __device__ __forceinline__ void for_each_gathered_tile(const ImplicitGemm& p, co
   }
 }
 
-// Brings the stages of all tiles, by one warp.
+// Brings the stages of all tiles; this is warp `loader` of those that do.
 template <typename Tile>
-__device__ void load_gathered_stages(const ImplicitGemm& p, GatherBarriers& barriers, char* ring) {
+__device__ void load_gathered_stages(const ImplicitGemm& p, int loader, GatherBarriers& barriers,
+                                     char* ring) {
   GatherRingPosition at;
   const int stages = p.channel_stages * p.tap_stages;
   for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
@@ -101,30 +102,17 @@ __device__ void load_gathered_stages(const ImplicitGemm& p, GatherBarriers& barr
       char* slot = ring + at.slot * gather_slot_bytes(p);
       Barrier& full = barriers.full[at.slot];
       barriers.empty[at.slot].wait(at.parity ^ 1);
-      if (!p.resident) {
+      if (!p.resident && loader == 0 && threadIdx.x % 32 == 0) {
         const int64_t first = (int64_t{place.weight_block} * stages + stage) * p.weight_bytes;
-        if (threadIdx.x % 32 == 0) full.expect(p.weight_bytes);
-        __syncwarp();
-        bulk_copy_lanes(
-            {shared_address(slot) + p.window_bytes, static_cast<uint32_t>(p.weight_bytes),
-             static_cast<const char*>(p.weights) + first},
-            1, full);
+        full.expect(p.weight_bytes);
+        bulk_copy(shared_address(slot) + p.window_bytes,
+                  static_cast<const char*>(p.weights) + first, p.weight_bytes, full);
       }
-      start_window<typename Tile::T>(p, window, slot, full);
+      __syncwarp();
+      start_window<typename Tile::T>(p, window, loader, Tile::kLoaders, slot, full);
       at.advance(p.ring);
     }
   });
-}
-
-// Stores finished tiles; this is warp `storer` of those that do.
-template <typename Tile>
-__device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, ChunkBarriers& barriers,
-                                     const typename Tile::T* staging) {
-  uint32_t chunk = 0;
-  for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
-    store_chunks<Tile>(p, place, storer, staging, barriers, chunk);
-  });
-  wait_for_bulk_reads<0>();
 }
 
 // Waits for a stage's window and makes zeros of what it has beyond x.
@@ -134,19 +122,22 @@ __device__ __forceinline__ void await_window(const ImplicitGemm& p, const Gather
                                              uint32_t parity) {
   full.wait(parity);
   if (is_whole(p, window, channel)) return;
-  clear_outside<typename Tile::T>(p, window, channel, slot, threadIdx.x, Tile::kConsumers);
+  clear_outside<typename Tile::T>(p, window, channel, slot, threadIdx.x, Tile::kMultipliers);
   fence_proxy_async();
-  named_barrier(1, Tile::kConsumers);
+  named_barrier(1, Tile::kMultipliers);
 }
 
-// Sums one tile. `column` is the thread's first of the tile, `at` the place of its first stage.
+// Adds one tile to `total`. `column` is the thread's first of the tile, `at` the place of its first
+// stage.
 template <typename Tile>
 __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const GemmTilePlace& place,
                                                   GatherBarriers& barriers, const char* resident,
                                                   char* ring, int column, GatherRingPosition& at,
                                                   float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
-  const bool leader = threadIdx.x % 32 == 0;
-  float sum[Tile::kBlocks][Tile::kRows / 2] = {};
+  const auto release = [&](int slot) {
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barriers.empty[slot].arrive();
+  };
   int last_slot = 0;
   GatherWindow window(p, place, 0, 0);
   GatherColumns<Tile> in_window(p, window, column);
@@ -157,27 +148,27 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
     }
     char* slot = ring + at.slot * gather_slot_bytes(p);
     const char* weights = p.resident ? resident + stage * p.weight_bytes : slot + p.window_bytes;
-    uint32_t columns[Tile::kBlocks][2];
+    GatherColumns<Tile> columns = in_window;
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kBlocks; ++i) {
-      columns[i / 2][i % 2] = shared_address(slot) + in_window.bytes[i / 2][i % 2];
+      columns.bytes[i / 2][i % 2] += shared_address(slot);
     }
     const int channel = stage / p.tap_stages * p.stage_units * p.unit_channels;
     await_window<Tile>(p, window, channel, slot, barriers.full[at.slot], at.parity);
-    multiply_gathered<Tile>(p, columns, uniform(shared_address(weights) / kUnitBytes), sum, [&] {
-      if (Tile::kParts == 1 && stage > 0 && leader) {
-        barriers.empty[last_slot].arrive();
-      }
-    });
-    if constexpr (Tile::kParts == 2) {
+    const uint32_t weight_unit = uniform(shared_address(weights) / kUnitBytes);
+    if constexpr (Tile::kParts == 1) {
+      multiply_gathered<Tile>(p, columns, weight_unit, total, [&] {
+        if (stage > 0) release(last_slot);
+      });
+    } else {
+      float part[Tile::kBlocks][Tile::kRows / 2] = {};
+      multiply_gathered<Tile>(p, columns, weight_unit, part, [] {});
       wgmma_wait<0>();
-      if (leader) barriers.empty[at.slot].arrive();
+      release(at.slot);
 #pragma unroll
       for (int i = 0; i < Tile::kBlocks * Tile::kRows / 2; ++i) {
-        float& part = sum[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)];
-        float& whole = total[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)];
-        whole = stage == 0 ? part : whole + part;
-        part = 0.0f;
+        total[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)] +=
+            part[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)];
       }
     }
     last_slot = at.slot;
@@ -185,12 +176,7 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
   }
   if constexpr (Tile::kParts == 1) {
     wgmma_wait<0>();
-    if (leader) barriers.empty[last_slot].arrive();
-#pragma unroll
-    for (int i = 0; i < Tile::kBlocks * Tile::kRows / 2; ++i) {
-      total[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)] =
-          sum[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)];
-    }
+    release(last_slot);
   }
 }
 
@@ -202,16 +188,15 @@ __device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherBarriers& b
   const int warp = threadIdx.x / 32;
   const int column =
       warp / 4 * 64 * Tile::kBlocks + warp % 4 * 16 + static_cast<int>(threadIdx.x) % 32 / 4;
-  if (p.resident) barriers.weights.wait(0);
   GatherRingPosition at;
-  uint32_t chunk = 0;
+  int chunk = 0;
   for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
-    float total[Tile::kBlocks][Tile::kRows / 2];
+    float total[Tile::kBlocks][Tile::kRows / 2] = {};
     sum_gathered_tile<Tile>(p, place, barriers, resident, ring, column, at, total);
     if (p.phases == 1) {
-      finish_tile<Tile, false>(p, place, total, column, staging, barriers.chunks, chunk);
+      store_tile<Tile, false>(p, place, total, column, staging, chunk);
     } else {
-      finish_tile<Tile, true>(p, place, total, column, staging, barriers.chunks, chunk);
+      store_tile<Tile, true>(p, place, total, column, staging, chunk);
     }
   });
 }
@@ -219,16 +204,11 @@ __device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherBarriers& b
 template <typename Tile>
 __device__ __forceinline__ void init_gather_barriers(const ImplicitGemm& p,
                                                      GatherBarriers& barriers) {
-  constexpr int kWarps = Tile::kConsumers / 32;
   for (int i = 0; i < p.ring; ++i) {
-    barriers.full[i].init(32);
-    barriers.empty[i].init(kWarps);
+    barriers.full[i].init(Tile::kLoaders);
+    barriers.empty[i].init(Tile::kMultipliers / 32);
   }
   barriers.weights.init(1);
-  for (int i = 0; i < 2; ++i) {
-    barriers.chunks.full[i].init(kWarps);
-    barriers.chunks.empty[i].init(Tile::kStorers);
-  }
   fence_barrier_init();
 }
 
@@ -239,25 +219,23 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   using T = typename Tile::T;
   char* shared = dynamic_shared();
   GatherBarriers& barriers = *reinterpret_cast<GatherBarriers*>(shared);
-  char* staging = shared + kGatherBarrierBytes;
-  char* resident = staging + Tile::kStagingBytes;
+  T* staging = reinterpret_cast<T*>(shared + kGatherBarrierBytes);
+  char* resident = shared + kGatherBarrierBytes + Tile::kStagingBytes;
   char* ring = resident + (p.resident ? p.channel_stages * p.tap_stages * p.weight_bytes : 0);
   if (threadIdx.x == 0) init_gather_barriers<Tile>(p, barriers);
   __syncthreads();
-  if (threadIdx.x >= Tile::kConsumers) {
-    give_up_registers<Tile::kHelperRegisters>();
-    const int helper = uniform((threadIdx.x - Tile::kConsumers) / 32);
-    if (helper == 0) {
-      if (p.resident && threadIdx.x % 32 == 0) load_resident_weights(p, barriers.weights, resident);
-      __syncwarp();
-      load_gathered_stages<Tile>(p, barriers, ring);
-    } else {
-      store_gathered_tiles<Tile>(p, helper - 1, barriers.chunks,
-                                 reinterpret_cast<const T*>(staging));
+  if (threadIdx.x >= Tile::kMultipliers) {
+    give_up_registers<Tile::kLoaderRegisters>();
+    const int loader = uniform((threadIdx.x - Tile::kMultipliers) / 32);
+    if (p.resident && threadIdx.x == Tile::kMultipliers) {
+      load_resident_weights(p, barriers.weights, resident);
     }
+    __syncwarp();
+    load_gathered_stages<Tile>(p, loader, barriers, ring);
   } else {
     take_registers<Tile::kRegisters>();
-    multiply_gathered_tiles<Tile>(p, barriers, resident, ring, reinterpret_cast<T*>(staging));
+    if (p.resident) barriers.weights.wait(0);
+    multiply_gathered_tiles<Tile>(p, barriers, resident, ring, staging);
   }
 #endif
 }
@@ -272,14 +250,15 @@ void launch_gather_sm90(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t 
   launch(gather_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <int kRows, int kBlocks, int kSteps, int kParts>
+template <typename T, int kRows, int kBlocks, int kSteps, int kParts>
 Sm90Kernel gather_kernel_sm90() {
-  using Tile = GatherTile<kRows, kBlocks, kSteps, kParts>;
+  using Tile = GatherTile<T, kRows, kBlocks, kSteps, kParts>;
   constexpr int64_t kSharedBytes = 227 * 1024;  // of a block on Hopper
   Sm90Kernel kernel;
   kernel.tile.rows = Tile::kRows;
   kernel.tile.columns = kernel.tile.staged_columns = Tile::kColumns;
   kernel.tile.parts = kParts;
+  kernel.tile.element_bytes = sizeof(T);
   kernel.tile.shared_bytes = kSharedBytes - kGatherBarrierBytes - Tile::kStagingBytes;
   kernel.tile.ring = kGatherMaxRing;
   kernel.tile.gathers = true;

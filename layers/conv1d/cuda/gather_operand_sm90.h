@@ -9,38 +9,63 @@
 
 namespace engine::cuda {
 
-/// Where a thread finds its words of unit 0 in a stage's window, in bytes: those of column 64 b + 8
-/// h from its first on.
+/// Where a thread finds its elements of unit 0 in a stage's window, in bytes: those of column 64 b
+/// + 8 h from its first on.
 template <typename Tile>
 struct GatherColumns {
+  using T = typename Tile::T;
+  static constexpr int kBytes = sizeof(T);
+  static constexpr int kPerWord = 4 / kBytes;
+
   uint32_t bytes[Tile::kBlocks][2];
+  uint32_t to_second = 0;  ///< of 16-bit types: from the first element of a word to the second
 
   __device__ __forceinline__ GatherColumns(const ImplicitGemm& p, const GatherWindow& window,
                                            int first_column) {
-    // Word t % 4 of a unit: which channel and tap.
-    const int word = threadIdx.x % 4;
-    const int row = word >> p.log_unit_taps;
-    const int tap = word & (p.unit_taps - 1);
-    const int first = row * p.row_pitch + window.row_shift<typename Tile::T>(p, row) +
-                      tap * static_cast<int>(p.spacing);
+    // Word t % 4 of a unit.
+    const int element = threadIdx.x % 4 * kPerWord;
+    const uint32_t first = place(p, window, element);
+    if constexpr (kPerWord == 2) to_second = place(p, window, element + 1) - first;
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kBlocks; ++i) {
       const int column = first_column + 64 * (i / 2) + 8 * (i % 2);
-      bytes[i / 2][i % 2] = 4 * (first + column * static_cast<int>(p.stride));
+      bytes[i / 2][i % 2] = first + column * static_cast<int>(p.stride) * kBytes;
     }
   }
+
+ private:
+  /// Of an element of a unit, which is one of its channels and taps, in column 0.
+  static __device__ __forceinline__ uint32_t place(const ImplicitGemm& p,
+                                                   const GatherWindow& window, int element) {
+    const int row = element >> p.log_unit_taps;
+    const int tap = element & (p.unit_taps - 1);
+    return row * p.row_pitch * 4 +
+           (window.row_shift<T>(p, row) + tap * static_cast<int>(p.spacing)) * kBytes;
+  }
 };
+
+/// Reads a thread's word of the first operand from the shared address of its first element.
+template <typename T>
+__device__ __forceinline__ uint32_t gather_word(uint32_t address, uint32_t to_second) {
+  if constexpr (sizeof(T) == 2) {
+    return load_shared_half(address) | load_shared_half(address + to_second) << 16;
+  } else {
+    return load_shared(address);
+  }
+}
 
 /// The first operand of a group of steps: words of all blocks; with two parts, what rounding leaves
 /// of each.
 template <typename Tile>
 struct GatherGroup {
+  using T = typename Tile::T;
+
   uint32_t words[Tile::kSteps][Tile::kBlocks][4];
   uint32_t rest[Tile::kParts == 2 ? Tile::kSteps : 1][Tile::kBlocks][4];
 
   /// Reads the steps from `step` on of a window whose columns are at shared addresses.
   __device__ __forceinline__ void gather(const ImplicitGemm& p, int step,
-                                         const uint32_t (&columns)[Tile::kBlocks][2]) {
+                                         const GatherColumns<Tile>& columns) {
 #pragma unroll
     for (int s = 0; s < Tile::kSteps; ++s) {
 #pragma unroll
@@ -48,11 +73,15 @@ struct GatherGroup {
         const uint32_t offset = p.step[2 * (step + s) + u];
 #pragma unroll
         for (int i = 0; i < 2 * Tile::kBlocks; ++i) {
-          const float value = __uint_as_float(load_shared(columns[i / 2][i % 2] + offset));
-          const float big = round_to_tf32(value);
-          words[s][i / 2][2 * u + i % 2] = __float_as_uint(big);
-          if constexpr (Tile::kParts == 2) {
-            rest[s][i / 2][2 * u + i % 2] = __float_as_uint(round_to_tf32(value - as_tf32(big)));
+          uint32_t& word = words[s][i / 2][2 * u + i % 2];
+          word = gather_word<T>(columns.bytes[i / 2][i % 2] + offset, columns.to_second);
+          if constexpr (sizeof(T) == 4) {
+            const float value = __uint_as_float(word);
+            const float big = round_to_tf32(value);
+            word = __float_as_uint(big);
+            if constexpr (Tile::kParts == 2) {
+              rest[s][i / 2][2 * u + i % 2] = __float_as_uint(round_to_tf32(value - as_tf32(big)));
+            }
           }
         }
       }
@@ -85,7 +114,7 @@ struct GatherGroup {
                                                float (&sum)[Tile::kBlocks][Tile::kRows / 2]) {
 #pragma unroll
     for (int b = 0; b < Tile::kBlocks; ++b) {
-      wgmma_gathered<Tile::kRows>(sum[b], words[b], wgmma_descriptor(weights));
+      wgmma_gathered<T, Tile::kRows>(sum[b], words[b], wgmma_descriptor(weights));
     }
   }
 };
@@ -95,7 +124,7 @@ struct GatherGroup {
 /// Returns with the last group under way, unless it is in the registers of the first.
 template <typename Tile, typename WhenLastIsDone>
 __device__ __forceinline__ void multiply_gathered(const ImplicitGemm& p,
-                                                  const uint32_t (&columns)[Tile::kBlocks][2],
+                                                  const GatherColumns<Tile>& columns,
                                                   uint32_t weights,
                                                   float (&sum)[Tile::kBlocks][Tile::kRows / 2],
                                                   const WhenLastIsDone& when_last_is_done) {

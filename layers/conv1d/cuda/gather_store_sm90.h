@@ -1,11 +1,11 @@
 // How the sums of the Hopper GEMM that gathers its operands leave the registers: finished, they go
-// to shared memory as they lie in y, a chunk of rows after the other, from where other warps have
-// the copy engine store them.
+// to shared memory as they lie in y, a chunk of rows after the other, and from there to y by the
+// same warps.
 //
 // A warpgroup holds sums as wgmma leaves them, with columns (positions) as wgmma's rows: thread
 // t + 4 g of warp w has, of block b, for j < kRows / 8 and h, e < 2, sum[4 j + 2 h + e] = column
 // 64 b + 16 w + g + 8 h of row 8 j + 2 t + e. A line is what a tile has of one channel of y: of
-// every column its phases, one after the other. A chunk has the lines of 32 rows.
+// every column its phases, one after the other. A chunk has the lines of kChunkRows rows.
 #pragma once
 
 #include <cstdint>
@@ -16,24 +16,14 @@
 
 namespace engine::cuda {
 
-/// The chunks in shared memory, for tiles of kColumns columns.
+inline constexpr int kChunkRows = 16;
+
+/// A chunk in shared memory, of tiles of kColumns columns.
 template <typename T, int kColumns>
-struct LineChunks {
-  static constexpr int kRows = 32;  // of a chunk
+struct LineChunk {
   static constexpr int kUnit = 16 / sizeof(T);
   static constexpr int kPitch = kColumns + kUnit;  // elements of a row: its share of a line
-  static constexpr int kBytes = kRows * kPitch * sizeof(T);
-
-  /// Chunks that hold rows of the group, of a tile of `rows` rows from `row` on.
-  static __device__ __forceinline__ int used(const ImplicitGemm& p, int row, int rows) {
-    return (min(rows, p.group_rows - row) + kRows - 1) / kRows;
-  }
-};
-
-/// The chunks' barriers: full of sums, and empty again. Both sides count chunks.
-struct ChunkBarriers {
-  Barrier full[2];
-  Barrier empty[2];
+  static constexpr int kElements = kChunkRows * kPitch;
 };
 
 /// Where a tile's column 0 lies in the lines of its group's channels.
@@ -79,26 +69,27 @@ struct LineEnds {
   }
 };
 
-/// The copy of a line to `y`, whose column 0 is at `values`. The few elements before and behind its
-/// whole units of 16 bytes are stored one by one.
+/// Stores a line to `y`, whose column 0 is at `values`, by one warp. The few elements before and
+/// behind its whole units of 16 bytes are stored one by one.
 template <typename T>
-__device__ __forceinline__ BulkCopy store_line(const ImplicitGemm& p, const GemmTilePlace& place,
-                                               T* y, int columns, const T* values) {
+__device__ __forceinline__ void store_line(const LineEnds<T>& ends, const T* values, T* y) {
   constexpr int kUnit = 16 / sizeof(T);
+  const int lane = threadIdx.x % 32;
   const int shift = static_cast<int>(reinterpret_cast<uintptr_t>(y) % 16 / sizeof(T));
-  const LineEnds<T> ends(p, place, y, columns);
   const int low = ((shift + ends.low + kUnit - 1) & ~(kUnit - 1)) - shift;
   const int high = max(((shift + ends.high) & ~(kUnit - 1)) - shift, low);
-  for (int i = ends.low; i < min(low, ends.high); ++i) y[i] = values[i];
-  for (int i = max(high, ends.low); i < ends.high; ++i) y[i] = values[i];
-  return {shared_address(values + low), (high - low) * static_cast<uint32_t>(sizeof(T)),
-          reinterpret_cast<const char*>(y + low)};
+  for (int i = low + lane * kUnit; i < high; i += 32 * kUnit) {
+    *reinterpret_cast<uint4*>(y + i) = *reinterpret_cast<const uint4*>(values + i);
+  }
+  const int head = ends.low + lane, tail = max(high, ends.low) + lane;
+  if (head < min(low, ends.high)) y[head] = values[head];
+  if (tail < ends.high) y[tail] = values[tail];
 }
 
 /// What line `line` of a chunk is.
 template <typename T, int kColumns>
 struct ChunkLine {
-  using Chunks = LineChunks<T, kColumns>;
+  using Chunk = LineChunk<T, kColumns>;
 
   int channel;  ///< of the group
   int offset;   ///< of its column 0, from the chunk's first element
@@ -106,180 +97,239 @@ struct ChunkLine {
   __device__ __forceinline__ ChunkLine(const ImplicitGemm& p, const GemmTilePlace& place,
                                        const LineStart& start, int chunk, int line) {
     const int eight = p.phases == 1 ? line / 8 : line / p.row_channels;
-    channel = (place.row + chunk * Chunks::kRows) / 8 * p.row_channels + line;
-    offset = eight * 8 * Chunks::kPitch +
-             (line - eight * p.row_channels) * (kColumns * p.phases + Chunks::kUnit) +
+    channel = (place.row + chunk * kChunkRows) / 8 * p.row_channels + line;
+    offset = eight * 8 * Chunk::kPitch +
+             (line - eight * p.row_channels) * (kColumns * p.phases + Chunk::kUnit) +
              start.shift<T>(p, channel);
   }
 };
 
-/// The share of a warp of those that store a chunk's lines.
-struct LineShare {
-  int first;
-  int count;
+/// Whether a tile stores as much of every line: `advance` columns from a sector on where tiles
+/// overlap, else all.
+__device__ __forceinline__ bool has_whole_lines(const ImplicitGemm& p, const GemmTilePlace& place,
+                                                const LineStart& start, int columns) {
+  if (p.phases > 1 || p.out_length - start.first < columns) return false;
+  return p.advance == columns || !place.first_of_sample;
+}
 
-  __device__ __forceinline__ LineShare(int lines, int storer, int storers) {
-    const int share = (lines + storers - 1) / storers;
-    first = storer * share;
-    count = max(0, min(share, lines - first));
+/// Where a lane finds and stores its 16 bytes of the lines of its warp, in a tile that has whole
+/// lines. Warp w stores lines w, w + kWarps and so on of each chunk; every kRepeat-th line lies
+/// alike to the sectors of y.
+template <typename Tile>
+struct WholeLines {
+  using T = typename Tile::T;
+  static constexpr int kBytes = sizeof(T);
+  static constexpr int kWarps = Tile::kMultipliers / 32;
+  static constexpr int kRepeat = 32 / kBytes;
+  static constexpr int kClasses = kRepeat / kWarps;
+  static constexpr int kPitch = LineChunk<T, Tile::kColumns>::kPitch * kBytes;
+  static constexpr int kTurns = (Tile::kColumns * kBytes + 511) / 512;  // of 512 bytes of a warp
+
+  char* y[kClasses];     ///< of the next line of each class
+  int source[kClasses];  ///< of its line in a chunk, in bytes from the chunk's first
+  int64_t step;          ///< from a line of a class to the next
+  int count;             ///< bytes that are left from the lane's first on
+  bool has_ends;         ///< elements before and behind its whole units of 16 bytes, one unit
+
+  __device__ __forceinline__ WholeLines(const ImplicitGemm& p, const GemmTilePlace& place,
+                                        const LineStart& start)
+      : step(p.out_length * (kBytes * kRepeat)) {
+    const int lane_bytes = threadIdx.x % 32 * 16;
+    const bool overlap = p.advance < Tile::kColumns;
+    const int64_t row_bytes = p.out_length * kBytes;
+    has_ends = !overlap && ((row_bytes | start.first * kBytes) % 16 != 0 ||
+                            reinterpret_cast<uintptr_t>(p.y) % 16 != 0);
+    count = p.advance * kBytes - (has_ends ? 16 : 0) - lane_bytes;
+#pragma unroll
+    for (int c = 0; c < kClasses; ++c) {
+      const int line = threadIdx.x / 32 + c * kWarps;
+      const T* first = static_cast<const T*>(p.y) + start.element(p, place.row + line);
+      const auto address = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(first));
+      const int offset = (-address & (overlap ? 31 : 15)) + lane_bytes;
+      y[c] = const_cast<char*>(reinterpret_cast<const char*>(first)) + offset;
+      source[c] = line * kPitch + (address & 15) + offset;
+    }
+  }
+
+  /// Stores the warp's lines of the next chunk, of which `lines` exist. Lines are read before the
+  /// first is written, so that the reads do not wait for each other.
+  __device__ __forceinline__ void store_chunk(const char* values, int lines) {
+    lines -= threadIdx.x / 32;
+#pragma unroll
+    for (int i = 0; i < kChunkRows / kRepeat; ++i) {
+      uint4 loaded[kClasses][kTurns] = {};
+#pragma unroll
+      for (int at = 0; at < kClasses * kTurns; ++at) {
+        const int c = at / kTurns, turn = at % kTurns;
+        const char* line = values + source[c] + i * kRepeat * kPitch;
+        if (turn * 512 < count) {
+          loaded[c][turn] = *reinterpret_cast<const uint4*>(line + turn * 512);
+        }
+      }
+#pragma unroll
+      for (int at = 0; at < kClasses * kTurns; ++at) {
+        const int c = at / kTurns, turn = at % kTurns;
+        if (turn * 512 < count && i * kRepeat + c * kWarps < lines) {
+          *reinterpret_cast<uint4*>(y[c] + turn * 512) = loaded[c][turn];
+        }
+      }
+#pragma unroll
+      for (int c = 0; c < kClasses; ++c) y[c] += step;
+    }
   }
 };
 
-/// Whether what a tile stores of every line is whole units of 16 bytes, the same number for all.
-template <typename T>
-__device__ __forceinline__ bool has_whole_lines(const ImplicitGemm& p, const GemmTilePlace& place,
-                                                const LineStart& start, int columns) {
-  if (p.phases > 1 || place.first_of_sample || p.out_length - start.first < columns) return false;
-  const int64_t row_bytes = p.out_length * static_cast<int64_t>(sizeof(T));
-  const int64_t first = start.first * static_cast<int64_t>(sizeof(T));
-  return p.advance < columns ||
-         ((row_bytes | first) % 16 == 0 && reinterpret_cast<uintptr_t>(p.y) % 16 == 0);
-}
-
-/// Stores lines of one chunk of a tile that has whole lines: `y` is column 0 of the first, which is
-/// at `values` but for its shift. Every lane computes the same.
+/// Stores the ends of the lines of a chunk, which WholeLines leaves out. `channel` is that of the
+/// first of `lines`.
 template <typename Tile>
-__device__ __forceinline__ void store_whole_lines(const ImplicitGemm& p, const char* y, int lines,
-                                                  uint32_t values) {
-  constexpr int kBytes = sizeof(typename Tile::T);
-  constexpr uint32_t kPitch = LineChunks<typename Tile::T, Tile::kColumns>::kPitch * kBytes;
-  const int64_t row_bytes = p.out_length * kBytes;
-  const bool overlap = p.advance < Tile::kColumns;
-  const uint32_t bytes = p.advance * kBytes;
-#pragma unroll 8
-  for (int line = 0; line < lines; ++line, y += row_bytes, values += kPitch) {
-    const auto address = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(y));
-    const uint32_t to_sector = overlap ? -address & 31 : 0;
-    bulk_store_warp({values + (address & 15) + to_sector, bytes, y + to_sector});
-  }
-}
-
-/// Stores what is warp `storer`'s of the chunks of one tile. `chunk` counts chunks.
-template <typename Tile>
-__device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTilePlace& place,
-                                             int storer, const typename Tile::T* staging,
-                                             ChunkBarriers& barriers, uint32_t& chunk) {
+__device__ __forceinline__ void store_line_ends(const ImplicitGemm& p, const LineStart& start,
+                                                int channel, int lines,
+                                                const typename Tile::T* values) {
   using T = typename Tile::T;
-  using Chunks = LineChunks<T, Tile::kColumns>;
+  using Chunk = LineChunk<T, Tile::kColumns>;
   const int lane = threadIdx.x % 32;
-  const int used = Chunks::used(p, place.row, Tile::kRows);
-  const LineShare share(Chunks::kRows / 8 * p.row_channels, storer, Tile::kStorers);
-  const LineStart start(p, place);
-  const bool whole = has_whole_lines<T>(p, place, start, Tile::kColumns);
-  T* y = static_cast<T*>(p.y);
-  for (int c = 0; c < used; ++c, ++chunk) {
-    const uint32_t slot = chunk % 2;
-    const T* values = staging + slot * (Chunks::kBytes / sizeof(T));
-    barriers.full[slot].wait(chunk / 2 % 2);
-    if (whole) {
-      const int channel = place.row + c * Chunks::kRows + share.first;
-      store_whole_lines<Tile>(
-          p, reinterpret_cast<const char*>(y + start.element(p, channel)),
-          min(share.count, p.group_outputs - channel),
-          shared_address(values) + share.first * Chunks::kPitch * static_cast<int>(sizeof(T)));
-    } else {
-      BulkCopy mine{};
-      const ChunkLine<T, Tile::kColumns> line(p, place, start, c, share.first + lane);
-      if (lane < share.count && line.channel < p.group_outputs) {
-        mine = store_line<T>(p, place, y + start.element(p, line.channel), Tile::kColumns,
-                             values + line.offset);
-      }
-      bulk_store_lanes(mine, share.count);
-    }
-    commit_bulk_stores();
-    wait_for_bulk_reads<1>();
-    __syncwarp();
-    if (chunk > 0 && lane == 0) barriers.empty[1 - slot].arrive();
+#pragma unroll 1
+  for (int line = threadIdx.x / 32; line < lines; line += Tile::kMultipliers / 32) {
+    T* y = static_cast<T*>(p.y) + start.element(p, channel + line);
+    const int shift = start.shift<T>(p, channel + line);
+    const int before = -shift & (Chunk::kUnit - 1);
+    const int at = lane < before ? lane : Tile::kColumns - Chunk::kUnit + lane;
+    if (lane < Chunk::kUnit) y[at] = values[line * Chunk::kPitch + shift + at];
   }
 }
 
-/// Adds the bias to a thread's sums of a tile, and applies the activation. kPhased: a column has
-/// several phases, so that eights of rows may hold fewer channels.
+/// Stores chunk `chunk` of a tile, which is at `values`, by all warps.
+template <typename Tile>
+__device__ __forceinline__ void store_any_chunk(const ImplicitGemm& p, const GemmTilePlace& place,
+                                                const LineStart& start, int chunk,
+                                                const typename Tile::T* values) {
+  using T = typename Tile::T;
+  constexpr int kWarps = Tile::kMultipliers / 32;
+#pragma unroll 1
+  for (int i = threadIdx.x / 32; i < kChunkRows / 8 * p.row_channels; i += kWarps) {
+    const ChunkLine<T, Tile::kColumns> line(p, place, start, chunk, i);
+    if (line.channel >= p.group_outputs) return;
+    T* y = static_cast<T*>(p.y) + start.element(p, line.channel);
+    store_line(LineEnds<T>(p, place, y, Tile::kColumns), values + line.offset, y);
+  }
+}
+
+/// Adds the bias to a thread's sums of a tile. kPhased: a column has several phases, so that eights
+/// of rows may hold fewer channels.
 template <typename Tile, bool kPhased, int kSums>
-__device__ __forceinline__ void finish_gathered_sums(const ImplicitGemm& p,
-                                                     const GemmTilePlace& place,
-                                                     float (&sum)[Tile::kBlocks][kSums]) {
+__device__ __forceinline__ void add_bias(const ImplicitGemm& p, const GemmTilePlace& place,
+                                         float (&sum)[Tile::kBlocks][kSums]) {
   const int t = threadIdx.x % 4;
-  const float* bias = p.epilogue.bias;
-  if (bias != nullptr) {
-    const auto channel_of = [&](int n) {
-      return kPhased ? n / 8 * p.row_channels + n % 8 / p.phases : n;
-    };
-    bias += place.group * p.group_outputs;
+  const int first = kPhased ? place.row / 8 * p.row_channels : place.row + 2 * t;
+  const float* bias = p.epilogue.bias + place.group * p.group_outputs + first;
+  const int channels = p.group_outputs - first;
 #pragma unroll
-    for (int j = 0; j < Tile::kRows / 8; ++j) {
+  for (int j = 0; j < Tile::kRows / 8; ++j) {
 #pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        const int channel = min(channel_of(place.row + 8 * j + 2 * t + e), p.group_outputs - 1);
-        const float added = __ldg(bias + channel);
+    for (int e = 0; e < 2; ++e) {
+      const int channel = kPhased ? j * p.row_channels + (2 * t + e) / p.phases : 8 * j + e;
+      const float added = channel < channels ? __ldg(bias + channel) : 0.0f;
 #pragma unroll
-        for (int v = 0; v < 2 * Tile::kBlocks; ++v) sum[v / 2][4 * j + 2 * (v % 2) + e] += added;
+      for (int v = 0; v < 2 * Tile::kBlocks; ++v) sum[v / 2][4 * j + 2 * (v % 2) + e] += added;
+    }
+  }
+}
+
+/// Where a thread puts its sums of a chunk, in elements from the chunk's first: those of row 2 t +
+/// e of eight rows, of the columns from `column` on. kPhased as above.
+template <typename Tile, bool kPhased>
+struct StagedRows {
+  using T = typename Tile::T;
+  using Chunk = LineChunk<T, Tile::kColumns>;
+
+  int row[2];      ///< but for what a line of y is late
+  int line[2];     ///< of eight rows: the channel
+  int late[2];     ///< where that is the same for all eights of rows
+  bool exists[2];  ///< of fewer channels with all their phases, rows may be left over
+
+  __device__ __forceinline__ StagedRows(const ImplicitGemm& p, const GemmTilePlace& place,
+                                        const LineStart& start, int column) {
+    const int phases = kPhased ? p.phases : 1;
+    const int channels = kPhased ? p.row_channels : 8;
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      const int n = 2 * (threadIdx.x % 4) + e;
+      line[e] = kPhased ? n / phases : n;
+      exists[e] = !kPhased || line[e] < channels;
+      row[e] = line[e] * (Tile::kColumns * phases + Chunk::kUnit) + n - line[e] * phases +
+               column * phases;
+      // Eight rows of y are a multiple of 16 bytes.
+      late[e] = start.shift<T>(p, place.row / 8 * channels + line[e]);
+    }
+  }
+
+  /// Puts a thread's sums of the chunk of rows from the tile's `eight`-th eight on to `values`.
+  template <int kSums>
+  __device__ __forceinline__ void stage(const ImplicitGemm& p, const GemmTilePlace& place,
+                                        const LineStart& start, int eight,
+                                        const float (&sum)[Tile::kBlocks][kSums], T* values) const {
+    const int phases = kPhased ? p.phases : 1;
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      if (!exists[e]) continue;
+#pragma unroll
+      for (int i = 0; i < kChunkRows / 8; ++i) {
+        const int channel = (place.row / 8 + eight + i) * p.row_channels + line[e];
+        T* at = values + row[e] + (kPhased ? start.shift<T>(p, channel) : late[e]);
+#pragma unroll
+        for (int v = 0; v < 2 * Tile::kBlocks; ++v) {
+          at[i * 8 * Chunk::kPitch + (64 * (v / 2) + 8 * (v % 2)) * phases] =
+              from_float<T>(sum[v / 2][4 * (eight + i) + 2 * (v % 2) + e]);
+        }
       }
     }
   }
+};
+
+/// Stores a thread's sums of one tile by way of two chunks in turn: `chunk` counts them. kWhole:
+/// the tile has whole lines.
+template <typename Tile, bool kPhased, bool kWhole, int kSums>
+__device__ __forceinline__ void store_by_chunks(const ImplicitGemm& p, const GemmTilePlace& place,
+                                                const LineStart& start, int column,
+                                                const float (&sum)[Tile::kBlocks][kSums],
+                                                typename Tile::T* staging, int& chunk) {
+  using T = typename Tile::T;
+  const StagedRows<Tile, kPhased> rows(p, place, start, column);
+  WholeLines<Tile> lines(p, place, start);
+#pragma unroll
+  for (int c = 0; c < Tile::kRows / kChunkRows; ++c, ++chunk) {
+    const int row = place.row + c * kChunkRows;
+    if (row >= p.group_rows) break;
+    T* values = staging + chunk % 2 * LineChunk<T, Tile::kColumns>::kElements;
+    rows.stage(p, place, start, c * (kChunkRows / 8), sum, values);
+    named_barrier(1, Tile::kMultipliers);
+    if constexpr (kWhole) {
+      const int existing = min(kChunkRows, p.group_outputs - row);
+      lines.store_chunk(reinterpret_cast<const char*>(values), existing);
+      if (lines.has_ends) store_line_ends<Tile>(p, start, row, existing, values);
+    } else {
+      store_any_chunk<Tile>(p, place, start, c, values);
+    }
+  }
+}
+
+/// Finishes a thread's sums of one tile and stores them. `column` is the thread's first of the
+/// tile.
+template <typename Tile, bool kPhased, int kSums>
+__device__ __forceinline__ void store_tile(const ImplicitGemm& p, const GemmTilePlace& place,
+                                           float (&sum)[Tile::kBlocks][kSums], int column,
+                                           typename Tile::T* staging, int& chunk) {
+  if (p.epilogue.bias != nullptr) add_bias<Tile, kPhased>(p, place, sum);
   if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
     const Bend bend(p.epilogue.activation);
 #pragma unroll
     for (int b = 0; b < Tile::kBlocks; ++b) bend.apply(sum[b]);
   }
-}
-
-/// Puts what a thread has of the eights of rows from `eight` on, counted in the tile, to `values`.
-template <typename Tile, bool kPhased, int kSums>
-__device__ __forceinline__ void stage_lines(const ImplicitGemm& p, const GemmTilePlace& place,
-                                            const LineStart& start, int eight, int column,
-                                            const float (&sum)[Tile::kBlocks][kSums],
-                                            typename Tile::T* values) {
-  using T = typename Tile::T;
-  using Chunks = LineChunks<T, Tile::kColumns>;
-  const int t = threadIdx.x % 4;
-#pragma unroll
-  for (int e = 0; e < 2; ++e) {
-    const int n = 2 * t + e;
-    const int phases = kPhased ? p.phases : 1;
-    const int line = kPhased ? n / phases : n;
-    const int channels = kPhased ? p.row_channels : 8;
-    if (kPhased && line >= channels) continue;
-    T* row = values + line * (Tile::kColumns * phases + Chunks::kUnit) + n - line * phases +
-             column * phases;
-    const int channel = place.row / 8 * channels + line;
-    int shift = start.shift<T>(p, channel);
-#pragma unroll
-    for (int i = 0; i < Chunks::kRows / 8; ++i) {
-      // Eight rows of y are a multiple of 16 bytes.
-      if (kPhased) shift = start.shift<T>(p, channel + (eight + i) * channels);
-#pragma unroll
-      for (int v = 0; v < 2 * Tile::kBlocks; ++v) {
-        row[i * 8 * Chunks::kPitch + shift + (64 * (v / 2) + 8 * (v % 2)) * phases] =
-            from_float<T>(sum[v / 2][4 * (eight + i) + 2 * (v % 2) + e]);
-      }
-    }
-  }
-}
-
-/// Finishes a thread's sums of one tile and hands them over to the storing warps. `column` is
-/// the thread's first of the tile.
-template <typename Tile, bool kPhased, int kSums>
-__device__ __forceinline__ void finish_tile(const ImplicitGemm& p, const GemmTilePlace& place,
-                                            float (&sum)[Tile::kBlocks][kSums], int column,
-                                            typename Tile::T* staging, ChunkBarriers& barriers,
-                                            uint32_t& chunk) {
-  using T = typename Tile::T;
-  using Chunks = LineChunks<T, Tile::kColumns>;
-  const int used = Chunks::used(p, place.row, Tile::kRows);
   const LineStart start(p, place);
-  finish_gathered_sums<Tile, kPhased>(p, place, sum);
-#pragma unroll
-  for (int c = 0; c < Tile::kRows / Chunks::kRows; ++c) {
-    if (c >= used) break;
-    const uint32_t slot = chunk % 2;
-    barriers.empty[slot].wait((chunk / 2 % 2) ^ 1);
-    stage_lines<Tile, kPhased>(p, place, start, c * (Chunks::kRows / 8), column, sum,
-                               staging + slot * (Chunks::kBytes / sizeof(T)));
-    fence_proxy_async();
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barriers.full[slot].arrive();
-    ++chunk;
+  if (!kPhased && has_whole_lines(p, place, start, Tile::kColumns)) {
+    store_by_chunks<Tile, false, true>(p, place, start, column, sum, staging, chunk);
+  } else {
+    store_by_chunks<Tile, kPhased, false>(p, place, start, column, sum, staging, chunk);
   }
 }
 

@@ -76,39 +76,46 @@ struct GatherRow {
             (units.end - units.begin) * static_cast<uint32_t>(sizeof(T)),
             reinterpret_cast<const char*>(source + units.begin)};
   }
-  /// Copies what the units leave out.
+  /// Copies what the units leave out, at x's very ends.
   __device__ __forceinline__ void copy_rest(T* target) const {
+    if (units.begin <= part.begin && part.end <= units.end) return;
     for (int i = part.begin; i < min(units.begin, part.end); ++i) target[i] = source[i];
     for (int i = max(units.end, part.begin); i < part.end; ++i) target[i] = source[i];
+    fence_proxy_async();  // bulk copies of later stages write there too
   }
 };
-
-/// Starts the copies of the window of a stage to `target`; they count at `full`, which waits for
-/// all lanes of the warp, too.
-template <typename T>
-__device__ __forceinline__ void start_window(const ImplicitGemm& p, const GatherWindow& window,
-                                             char* target, Barrier& full) {
-  const int lane = threadIdx.x % 32;
-  const int existing = min(p.stage_units * p.unit_channels, window.channels);
-  for (int first = 0; first < existing; first += 32) {
-    BulkCopy mine{};
-    if (first + lane < existing) {
-      const GatherRow<T> row(p, window, first + lane);
-      T* place = reinterpret_cast<T*>(target + (first + lane) * p.row_pitch * 4);
-      row.copy_rest(place);
-      mine = row.copy(place);
-    }
-    full.expect(mine.bytes);
-    bulk_copy_lanes(mine, min(32, existing - first), full);
-  }
-  full.arrive();
-}
 
 /// Whether all positions and channels of a window are in x, `channel` channels further.
 __device__ __forceinline__ bool is_whole(const ImplicitGemm& p, const GatherWindow& window,
                                          int channel) {
   return window.position >= 0 && window.position + p.row_length <= p.in_length &&
          window.channels - channel >= p.stage_units * p.unit_channels;
+}
+
+/// Starts the copies of a warp's share of the window of a stage to `target`: it is warp `loader` of
+/// `loaders`. They count at `full`, which waits for the warp, too.
+template <typename T>
+__device__ __forceinline__ void start_window(const ImplicitGemm& p, const GatherWindow& window,
+                                             int loader, int loaders, char* target, Barrier& full) {
+  const int lane = threadIdx.x % 32;
+  const int existing = min(p.stage_units * p.unit_channels, window.channels);
+  const int share = (existing + loaders - 1) / loaders;
+  const int end = min(existing, (loader + 1) * share);
+  for (int first = loader * share; first < end; first += 32) {
+    BulkCopy mine{};
+    if (first + lane < end) {
+      const GatherRow<T> row(p, window, first + lane);
+      T* place = reinterpret_cast<T*>(target + (first + lane) * p.row_pitch * 4);
+      row.copy_rest(place);
+      mine = row.copy(place);
+    }
+    const uint32_t bytes = __reduce_add_sync(0xffffffffu, mine.bytes);
+    if (lane == 0) full.expect(bytes);
+    __syncwarp();
+    bulk_copy_lanes(mine, min(32, end - first), full);
+  }
+  __syncwarp();
+  if (lane == 0) full.arrive();
 }
 
 /// Makes zeros of what a window has beyond x, `channel` channels further, by `threads` threads, of
@@ -125,9 +132,9 @@ __device__ __forceinline__ void clear_outside(const ImplicitGemm& p, const Gathe
     T* row =
         reinterpret_cast<T*>(target + c * p.row_pitch * 4) + window.row_shift<T>(p, channel + c);
     const bool exists = c < window.channels - channel;
-    for (int i = thread % 32; i < p.row_length; i += 32) {
-      if (!exists || i < low || i >= high) row[i] = T{};
-    }
+    const int before = exists ? low : p.row_length;
+    for (int i = thread % 32; i < before; i += 32) row[i] = T{};
+    for (int i = max(high, before) + thread % 32; i < p.row_length; i += 32) row[i] = T{};
   }
 }
 

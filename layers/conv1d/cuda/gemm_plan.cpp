@@ -63,8 +63,8 @@ bool lay_units(GemmPlan& plan, const GemmTile& tile) {
   return plan.window_bytes < 200 * 1024;
 }
 
-// The window as rows of x. Lanes that read neighbouring positions of four rows meet different banks
-// where rows lie 8 words apart, modulo 32.
+// The window as rows of x. Lanes read neighbouring positions of four rows; they meet different
+// banks where those rows, of which 16-bit types take every other, lie 8 words apart, modulo 32.
 bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
   constexpr int64_t kMostRowLength = 100 * 1024;
   const int64_t taps = int64_t{plan.stage_taps} * plan.unit_taps;
@@ -73,7 +73,9 @@ bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile, int64_t element_byt
   const int64_t unit = kUnitBytes / element_bytes;
   const int64_t words = ceil_divide(length + unit - 1, unit) * 4;
   plan.row_length = static_cast<int>(length);
-  plan.row_pitch = static_cast<int>(words + (plan.unit_channels > 1 ? (40 - words % 32) % 32 : 0));
+  const int64_t apart = plan.unit_channels > 4 ? 4 : 8;
+  plan.row_pitch =
+      static_cast<int>(words + (plan.unit_channels > 1 ? (32 + apart - words % 32) % 32 : 0));
   plan.window_bytes = int64_t{plan.stage_units} * plan.unit_channels * plan.row_pitch * 4;
   return plan.window_bytes < 200 * 1024;
 }
@@ -205,31 +207,30 @@ struct StageWork {
 
 // Cycles of a block for the products of a tile whose operands are gathered. A stage takes what its
 // products take, what they and the gathering read from shared memory, or what its window and
-// weights take on their way there, for which a slot of the ring must be free. As measured on an
-// H200.
+// weights take on their way there; a slot of the ring is loaded, waits and is read in turn.
+// Besides, threads gather. Fitted to 189 layers and tiles on an H200.
 double gathered_cycles(const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kWindowBytesPerCycle = 28.0;
-  constexpr double kWeightBytesPerCycle = 34.0;
-  constexpr double kLatency = 500.0;
-  constexpr double kStep = 45.0;
-  constexpr double kStage = 450.0;
-  constexpr double kLoneGroup = 150.0;  // a stage's last group waits for its operands
-  constexpr double kPromotion = 50.0;   // of a stage's sums to the total
+  constexpr double kWindowBytesPerCycle = 37.0;
+  constexpr double kWeightBytesPerCycle = 52.0;
+  constexpr double kLatency = 750.0;
+  constexpr double kStage = 470.0;
+  constexpr double kSharedReads = 0.87;
+  constexpr double kSplitProducts = 2.75;  // of three
+  const bool split = tile.parts == 2, wide = tile.element_bytes == 4;
   const double blocks = tile.columns / 64.0;
-  const double parts = tile.parts == 2 ? 4.2 : 1.0;  // three products, and their operands
-  // Lanes that read every other or every fourth position share banks.
-  const auto conflicts =
-      static_cast<double>(std::min<int64_t>(plan.fold.stride & -plan.fold.stride, 8));
-  const double reads =
-      blocks * (16.0 * conflicts + tile.rows / 4.0) * (conflicts > 1.0 ? 1.5 : 1.0);
-  const double products = std::max(blocks * parts * tile.rows / 2.0, reads) * plan.steps;
+  const double gathering = (split ? 61.0 : (wide ? 14.0 : 44.0)) * blocks;  // of a step
+  // Lanes that read every other or every fourth word share banks.
+  const int64_t stride = std::min<int64_t>(plan.fold.stride & -plan.fold.stride, 8);
+  const double reads = wide ? 16.0 * static_cast<double>(stride)
+                            : 32.0 * std::max(1.0, static_cast<double>(stride) / 2.0);
+  const double products = blocks * (split ? kSplitProducts : 1.0) * tile.rows / 2.0;
+  const double shared = blocks * (reads + tile.rows / 4.0) * kSharedReads;
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
   const double loads = static_cast<double>(plan.window_bytes) / kWindowBytesPerCycle +
                        streamed / kWeightBytesPerCycle;
-  const double slot = (loads + kLatency) / (plan.ring - 1);
-  const bool lone_group = tile.parts == 1 && plan.steps / tile.gathered_steps % 2 != 0;
-  return plan.stages() * (std::max({products, loads, slot}) + kStep * plan.steps + kStage +
-                          (lone_group ? kLoneGroup : 0.0) + (tile.parts == 2 ? kPromotion : 0.0));
+  const double multiplying = std::max(products, shared) * plan.steps;
+  const double slot = (loads + kLatency + multiplying) / plan.ring;
+  return plan.stages() * (std::max({multiplying, loads, slot}) + gathering * plan.steps + kStage);
 }
 
 // Ranks ways to cut the stages of a tile. Its rates are hopeful: with those that tiles are measured
@@ -336,8 +337,12 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   plan.groups = static_cast<int>(p.groups);
   plan.row_tiles = static_cast<int>(ceil_divide(plan.group_rows, tile.rows));
   const int64_t sector = 32 / static_cast<int64_t>(size_of(p.dtype));
-  const bool overlap =
-      plan.fold.phases == 1 && p.out_length % sector != 0 && plan.columns > tile.columns;
+  // Parts of sectors cost the memory time; kernels that gather bear that where products take
+  // longer.
+  constexpr int64_t kFewProducts = 768;  // of an output
+  const bool overlap = plan.fold.phases == 1 && p.out_length % sector != 0 &&
+                       plan.columns > tile.columns &&
+                       (!tile.gathers || p.reduction() < kFewProducts);
   plan.advance = static_cast<int>(tile.columns - (overlap ? sector : 0));
   plan.column_tiles = ceil_divide(plan.columns, plan.advance);
 

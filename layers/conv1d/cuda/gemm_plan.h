@@ -42,6 +42,7 @@ struct GemmTile {
   bool by_rows = false;      ///< windows may be loaded by way of rows
   bool gathers = false;      ///< windows are rows of x, from which operands are gathered
   int gathered_steps = 1;    ///< that are gathered at once: they divide those of a stage
+  int element_bytes = 4;     ///< of x, of a kernel that gathers
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the

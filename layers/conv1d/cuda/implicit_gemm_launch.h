@@ -24,5 +24,7 @@ std::vector<Sm90Kernel> sm90_kernels_bf16();
 /// Those that gather their operands, in gather_gemm_sm90_<precision>.cu.
 std::vector<Sm90Kernel> gather_kernels_sm90_fp32();
 std::vector<Sm90Kernel> gather_kernels_sm90_tf32();
+std::vector<Sm90Kernel> gather_kernels_sm90_fp16();
+std::vector<Sm90Kernel> gather_kernels_sm90_bf16();
 
 }  // namespace engine::cuda

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <vector>
 
 #include "layers/conv1d/conv1d_select.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
@@ -28,11 +29,12 @@ Conv1dProblem draw_problem(Random& random) {
 // The last byte that is read of a window: of the last column, channel and tap of a unit, in a row
 // that begins as far behind a 16-byte boundary as any.
 int64_t last_byte(const cuda::GemmPlan& plan, const cuda::GemmTile& tile, int unit) {
-  const int64_t shift = 3;
+  const int64_t bytes = tile.element_bytes;
+  const int64_t shift = 16 / bytes - 1;
   const int64_t position =
       (tile.columns - 1) * plan.fold.stride + (plan.unit_taps - 1) * plan.fold.spacing + shift;
-  return plan.step[unit] + (plan.unit_channels - 1) * int64_t{plan.row_pitch} * 4 + position * 4 +
-         3;
+  return plan.step[unit] + (plan.unit_channels - 1) * int64_t{plan.row_pitch} * 4 +
+         (position + 1) * bytes - 1;
 }
 
 void check_plan(const Conv1dProblem& p, const cuda::GemmTile& tile) {
@@ -56,17 +58,21 @@ TEST_CASE("plans of kernels that gather keep to their windows and to shared memo
   int valid = 0;
   for (int i = 0; i < 200; ++i) {
     Conv1dProblem p = draw_problem(random);
-    CAPTURE(to_string(p));
-    for (const cuda::Sm90Kernel& kernel : cuda::gather_kernels_sm90_tf32()) {
-      check_plan(p, kernel.tile);
-      valid += plan_gemm(p, kernel.tile, 1).valid;
-    }
-    p.precision = Precision::kFp32;
-    for (const cuda::Sm90Kernel& kernel : cuda::gather_kernels_sm90_fp32()) {
-      check_plan(p, kernel.tile);
-    }
+    const auto check = [&](Precision precision, const std::vector<cuda::Sm90Kernel>& kernels) {
+      p.precision = precision;
+      p.dtype = storage_dtype(precision);
+      CAPTURE(to_string(p));
+      for (const cuda::Sm90Kernel& kernel : kernels) {
+        check_plan(p, kernel.tile);
+        valid += plan_gemm(p, kernel.tile, 1).valid;
+      }
+    };
+    check(Precision::kTf32, cuda::gather_kernels_sm90_tf32());
+    check(Precision::kFp32, cuda::gather_kernels_sm90_fp32());
+    check(Precision::kFp16, cuda::gather_kernels_sm90_fp16());
+    check(Precision::kBf16, cuda::gather_kernels_sm90_bf16());
   }
-  CHECK(valid > 200);
+  CHECK(valid > 1000);
 }
 
 TEST_CASE("gathered operands suit strided layers of many channels") {
@@ -78,9 +84,13 @@ TEST_CASE("gathered operands suit strided layers of many channels") {
   p.stride = 2;
   p.in_length = 31999;
   p.out_length = 15999;
-  p.precision = Precision::kTf32;
-  CHECK(std::string(select_conv1d(p, Device::Type::kCuda).kernel->name) ==
-        "conv1d_gather_gemm_sm90");
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+    p.precision = precision;
+    p.dtype = storage_dtype(precision);
+    CHECK(std::string(select_conv1d(p, Device::Type::kCuda).kernel->name) ==
+          "conv1d_gather_gemm_sm90");
+  }
 }
 
 }  // namespace engine::test

@@ -81,24 +81,6 @@ inline void bulk_copy_lanes(const BulkCopy& mine, int lanes, Barrier& barrier) {
   bulk_copy(mine.shared, mine.global, mine.bytes, barrier);
 }
 
-inline void bulk_store_lanes(const BulkCopy& mine, int lanes) {
-  __syncwarp();
-  if (static_cast<int>(threadIdx.x % 32) >= lanes || mine.bytes == 0) return;
-  if (mine.shared % 16 != 0 || mine.bytes % 16 != 0 ||
-      reinterpret_cast<uintptr_t>(mine.global) % 16 != 0) {
-    test::emulator::fail("a bulk store is not aligned");
-  }
-  if (mine.shared + mine.bytes > test::emulator::kSharedBytes) {
-    test::emulator::fail("a bulk store leaves shared memory");
-  }
-  std::memcpy(const_cast<char*>(mine.global), test::emulator::shared_memory() + mine.shared,
-              mine.bytes);
-}
-inline void bulk_store_warp(const BulkCopy& copy) { bulk_store_lanes(copy, 1); }
-inline void commit_bulk_stores() {}
-template <int kPending>
-void wait_for_bulk_reads() {}
-
 template <int kRegisters>
 void take_registers() {}
 template <int kRegisters>
@@ -111,6 +93,11 @@ inline uint32_t load_shared(uint32_t address) {
   uint32_t word;
   std::memcpy(&word, test::emulator::shared_memory() + address, sizeof word);
   return word;
+}
+
+inline uint32_t load_shared_half(uint32_t address) {
+  if (address % 2 != 0) test::emulator::fail("a load is not aligned");
+  return load_shared(address & ~3u) >> 8 * (address & 2) & 0xffff;
 }
 
 inline uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
@@ -159,7 +146,23 @@ void wgmma(float (&sum)[kColumns / 2], uint64_t a, uint64_t b, int keep) {
   }
 }
 
-template <int kColumns>
+// Element k of a row that four lanes gave; float stands for TF32.
+template <typename T>
+float gathered_element(const test::emulator::WarpValue* lanes, int row_half, int k) {
+  constexpr int kElements = 4 / sizeof(T);  // of a register
+  uint32_t registers[4];
+  std::memcpy(registers, lanes[k / kElements % 4].words, sizeof registers);
+  const uint32_t word = registers[k / kElements / 4 * 2 + row_half];
+  if constexpr (std::is_same_v<T, float>) {
+    return __uint_as_float(word & 0xffffe000u);
+  } else {
+    T value;
+    std::memcpy(&value, reinterpret_cast<const char*>(&word) + k % 2 * sizeof(T), sizeof value);
+    return static_cast<float>(value);
+  }
+}
+
+template <typename T, int kColumns>
 void wgmma_gathered(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b) {
   test::emulator::WarpValue given{};
   std::memcpy(given.words, a, sizeof a);
@@ -168,11 +171,9 @@ void wgmma_gathered(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t
   for (int i = 0; i < kColumns / 2; ++i) {
     const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
     double total = sum[i];
-    for (int k = 0; k < 8; ++k) {
-      uint32_t registers[4];
-      std::memcpy(registers, lanes[lane / 4 * 4 + k % 4].words, sizeof registers);
-      const float value = __uint_as_float(registers[k / 4 * 2 + i / 2 % 2] & 0xffffe000u);
-      total += static_cast<double>(value) * wgmma_element<float>(b, column, k);
+    for (int k = 0; k < static_cast<int>(32 / sizeof(T)); ++k) {
+      const float value = gathered_element<T>(lanes + lane / 4 * 4, i / 2 % 2, k);
+      total += static_cast<double>(value) * wgmma_element<T>(b, column, k);
     }
     sum[i] = static_cast<float>(total);
   }

@@ -56,4 +56,10 @@ TEST_CASE("the gathering Hopper GEMM on rows that end just behind a tile") {
                  {241, 243, 247, 497, 499, 503, 743});
 }
 
+// Tiles of layers of many products do not overlap, so lines end between units of 16 bytes.
+TEST_CASE("the gathering Hopper GEMM on rows of many channels that lie between sectors") {
+  check_row_ends(cuda::gather_kernel_sm90<float, 128, 2, 1, 1>(), {512, 513, 767}, 800);
+  check_row_ends(cuda::gather_kernel_sm90<float, 256, 1, 2, 1>(), {256, 257, 258, 511}, 800);
+}
+
 }  // namespace engine::test

@@ -225,12 +225,13 @@ void check_emulated(
   }
 }
 
-/// Rows of these lengths, in TF32.
+/// Rows of these lengths and of `channels` inputs, in TF32.
 template <typename Kernel>
-void check_row_ends(const Kernel& kernel, const std::vector<int64_t>& lengths) {
+void check_row_ends(const Kernel& kernel, const std::vector<int64_t>& lengths,
+                    int64_t channels = 3) {
   for (const int64_t length : lengths) {
     EmulatedCase c;
-    c.problem.in_channels = 3;
+    c.problem.in_channels = channels;
     c.problem.out_channels = 12;
     c.problem.in_length = c.problem.out_length = length;
     c.problem.precision = Precision::kTf32;

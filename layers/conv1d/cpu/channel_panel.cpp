@@ -110,7 +110,7 @@ HWY_INLINE void store_quads(DV d, hn::Vec<DV> v, int64_t stride, float* y) {
 #endif
 
 // Stores kQuad columns of a vector of channels, whose rows are `stride` apart.
-HWY_INLINE void store_channels(const V (&x)[kQuad], int64_t stride, float* y) {
+HWY_INLINE void store_channels(const V (&x)[kQuad], [[maybe_unused]] int64_t stride, float* y) {
   const D d;
 #if HWY_TARGET == HWY_SCALAR
   for (int j = 0; j < kQuad; ++j) hn::StoreU(x[j], d, y + j);

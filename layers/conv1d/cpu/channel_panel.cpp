@@ -150,8 +150,8 @@ HWY_INLINE void store_sums(const DensePanel& p, int64_t row, int64_t column, int
 // foresee; the block before has fetched the first.
 HWY_INLINE void prefetch_rows(const PanelOutput& output, int64_t row, int64_t rows,
                               int64_t last_column) {
-  const float* y = output.y + row * output.row_stride + last_column * output.column_stride;
-  for (int64_t r = 0; r < rows; ++r) hwy::Prefetch(y + r * output.row_stride);
+  const float* y = output.y + last_column * output.column_stride;
+  for (int64_t r = 0; r < rows; ++r) hwy::Prefetch(y + output.place(row + r));
 }
 
 // Loops over the vectors of a block are unrolled, else the compiler keeps them in memory.

@@ -11,7 +11,8 @@
 // cache, but with AVX-512 the second level is fast enough: tile and panels are larger. Weights are
 // packed once at load; beside the tile, nothing is allocated.
 //
-// Every problem can be computed, transposed ones phase by phase. What limits it: products, two in a
+// Every problem can be computed, transposed ones by phases, as many at once as read the same
+// inputs. What limits it: products, two in a
 // cycle, behind which loads come close. Measured on one core of an AMD EPYC (Zen 3) with AVX2,
 // whose products peak at 102 GFLOP/s: 63.4 ms for x [1, 256, 4096], w [256, 256, 11], dilation 5,
 // 93 % of that; and 0.151 ms for x [1, 512, 9], w [512, 512, 3] by vectors of output channels, 92
@@ -84,17 +85,19 @@ double weight_cycles(const TapProblem& p, int64_t tile) {
   return 0.04 * bytes * static_cast<double>(ceil_divide(p.taps.outputs(0, p.out_length), tile));
 }
 
-// `blocks` gives the cycles of one sample, group and phase, beside `pack` for its inputs; `tile` is
-// about how many columns pass over the weights at once.
+// `blocks` gives the cycles of the rows of one sample and group that are computed at once, beside
+// `pack` for its inputs; `tile` is about how many columns pass over the weights at once.
 template <typename Blocks>
 double seconds(const TapProblem& p, int64_t tile, double pack, const Blocks& blocks) {
-  const auto phases = static_cast<double>(p.taps.phases());
   const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
   const int64_t columns = p.taps.outputs(0, p.out_length);
   const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
   constexpr double kItem = 110.0;  // what the way to the first block takes
-  const double one =
-      phases * (blocks(columns, steps) + pack + stores + kItem) + weight_cycles(p, tile);
+  double one = weight_cycles(p, tile);
+  for (const PhaseRun& run : phase_runs(p)) {
+    one += blocks(p.group_outputs * run.count, columns, steps) + pack + kItem +
+           stores * static_cast<double>(run.count);
+  }
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
          kCyclesPerSecond;
 }
@@ -104,10 +107,9 @@ double seconds_columns(const Conv1dProblem& problem) {
   const DenseLoop loop = dense_loop();
   // Strided rows are taken apart.
   const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 2.0);
-  return seconds(p, 4 * loop.columns, pack, [&](int64_t columns, double steps) {
-    return static_cast<double>(p.group_outputs / loop.rows) *
-               row_block(loop, loop.rows, columns, steps) +
-           row_block(loop, p.group_outputs % loop.rows, columns, steps);
+  return seconds(p, 4 * loop.columns, pack, [&](int64_t rows, int64_t columns, double steps) {
+    return static_cast<double>(rows / loop.rows) * row_block(loop, loop.rows, columns, steps) +
+           row_block(loop, rows % loop.rows, columns, steps);
   });
 }
 
@@ -116,16 +118,16 @@ double seconds_channels(const Conv1dProblem& problem) {
   const DenseLoop loop = channel_loop();
   // Strided rows are copied as they are.
   const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 0.5);
-  return seconds(p, 2 * loop.columns, pack, [&](int64_t columns, double steps) {
-    return channel_blocks(loop, p.group_outputs, columns, steps);
+  return seconds(p, 2 * loop.columns, pack, [&](int64_t rows, int64_t columns, double steps) {
+    return channel_blocks(loop, rows, columns, steps);
   });
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context, const DenseLoop& loop) {
   const auto convolution =
       std::make_shared<const DenseConvolution>(tap_problem(p), loop, context.threads);
-  const std::string key = fmt::format("weight in chunks of blocks of {} channels, {} phases",
-                                      loop.rows, convolution->phases());
+  const std::string key = fmt::format("weight in chunks of blocks of {} rows, phases{}", loop.rows,
+                                      convolution->phases());
   return convolution_step(p, context, convolution, key);
 }
 

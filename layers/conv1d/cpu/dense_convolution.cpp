@@ -1,5 +1,7 @@
 #include "layers/conv1d/cpu/dense_convolution.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -17,7 +19,41 @@ constexpr int64_t kManyProducts = 512;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
 
+bool read_the_same(const PhaseTaps& a, const PhaseTaps& b) {
+  return a.count == b.count && a.offset == b.offset && a.shift == b.shift;
+}
+
+// Of a group, that are computed at once.
+int64_t most_rows(const TapProblem& problem) {
+  int64_t most = 1;
+  for (const PhaseRun& run : phase_runs(problem)) most = std::max(most, run.count);
+  return most * problem.group_outputs;
+}
+
 }  // namespace
+
+std::vector<PhaseRun> phase_runs(const TapProblem& problem) {
+  const TapRule& rule = problem.taps;
+  const int64_t phases = std::min(rule.phases(), problem.out_length);
+  std::vector<PhaseRun> runs;
+  for (int64_t r = 0; r < phases; ++r) {
+    const bool joins =
+        r > 0 && read_the_same(rule.phase(r - 1), rule.phase(r)) &&
+        rule.outputs(r - 1, problem.out_length) == rule.outputs(r, problem.out_length);
+    if (joins) {
+      ++runs.back().count;
+    } else {
+      runs.push_back({r, 1});
+    }
+  }
+  return runs;
+}
+
+std::string DenseConvolution::phases() const {
+  std::string counts;
+  for (const Phase& phase : phases_) counts += fmt::format(" {}", phase.run.count);
+  return counts;
+}
 
 // What run() was given.
 struct DenseConvolution::Arrays {
@@ -28,7 +64,7 @@ struct DenseConvolution::Arrays {
   float* output;
 };
 
-// One part of the work: a tile of outputs, and some of the output channels of a group.
+// One part of the work: a tile of outputs, and some of the rows of a group.
 struct DenseConvolution::Item {
   const float* input;  // of the item's batch and group
   const float* weights;
@@ -37,8 +73,7 @@ struct DenseConvolution::Item {
   float* output;          // of the item's batch and group
   int64_t group;
   int64_t first_column;
-  int64_t first_row_block;
-  int64_t end_row_block;
+  int64_t split;  // of the row blocks of each phase
 };
 
 // Consecutive outputs of a phase, and where their inputs lie.
@@ -53,17 +88,17 @@ struct DenseConvolution::Columns {
 DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& loop, int threads)
     : problem_(problem),
       loop_(loop),
-      row_blocks_(ceil_divide(problem.group_outputs, loop.rows)),
-      block_columns_(problem.group_outputs <= 2 ? 2 * loop.columns : loop.columns),
+      block_columns_(most_rows(problem) <= 2 ? 2 * loop.columns : loop.columns),
       by_panels_(loop.lanes > 1 &&
-                 problem.group_outputs * problem.taps.phase(0).count >= kManyProducts),
+                 most_rows(problem) * problem.taps.phase(0).count >= kManyProducts),
       column_stride_(choose_column_stride()) {
-  for (int64_t r = 0; r < std::min(problem_.taps.phases(), problem_.out_length); ++r) {
-    const PhaseTaps taps = problem_.taps.phase(r);
-    phases_.push_back(
-        {r, problem_.taps.outputs(r, problem_.out_length), taps, weight_count_, cut(taps)});
-    weight_count_ +=
-        problem_.groups * row_blocks_ * loop_.rows * problem_.group_inputs * taps.count;
+  for (const PhaseRun& run : phase_runs(problem_)) {
+    const PhaseTaps taps = problem_.taps.phase(run.first);
+    const int64_t rows = problem_.group_outputs * run.count;
+    const int64_t row_blocks = ceil_divide(rows, loop_.rows);
+    phases_.push_back({run, problem_.taps.outputs(run.first, problem_.out_length), taps, rows,
+                       row_blocks, weight_count_, cut(taps)});
+    weight_count_ += problem_.groups * row_blocks * loop_.rows * problem_.group_inputs * taps.count;
   }
   if (seconds_of_run() < kMinSharedSeconds) threads = 1;
   columns_ = choose_columns(threads);
@@ -71,7 +106,8 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
   // Short signals are shared out by output channel too.
   if (threads > 1) {
     const int64_t items = problem_.batch * problem_.groups * tiles_;
-    splits_ = std::clamp(ceil_divide(kItemsOfAThread * threads, items), int64_t{1}, row_blocks_);
+    splits_ = std::clamp(ceil_divide(kItemsOfAThread * threads, items), int64_t{1},
+                         phases_.front().row_blocks);
   }
   in_place_ = can_read_in_place();
   for (Phase& phase : phases_) lay_out_tiles(phase);
@@ -79,7 +115,7 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
 
 double DenseConvolution::seconds_of_run() const {
   return 2.0 * static_cast<double>(problem_.batch) * static_cast<double>(problem_.out_length) *
-         static_cast<double>(weight_count_) / static_cast<double>(phases_.size()) /
+         static_cast<double>(weight_count_) / static_cast<double>(problem_.taps.phases()) /
          kThreadFlopsPerSecond;
 }
 
@@ -235,23 +271,36 @@ bool DenseConvolution::writes_once() const {
                      [](const Phase& phase) { return phase.chunks.size() == 1; });
 }
 
+// Those of a block from row `first` on.
+std::vector<DenseConvolution::Row> DenseConvolution::rows_of(const Phase& phase,
+                                                             int64_t first) const {
+  std::vector<Row> rows;
+  for (int64_t row = first; row < std::min(first + loop_.rows, phase.rows); ++row) {
+    const int64_t r = phase.run.first + row % phase.run.count;
+    rows.push_back({row / phase.run.count, problem_.taps.phase(r).first});
+  }
+  return rows;
+}
+
 Tensor DenseConvolution::pack_weights(
     const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
   Tensor packed = Tensor::zeros({weight_count_});
   float* target = packed.data<float>();
-  const auto pack_block = [&](const Phase& phase, const Chunk& chunk, int64_t g, int64_t m0) {
-    const int64_t valid = std::min(loop_.rows, problem_.group_outputs - m0);
+  const auto pack_block = [&](const Phase& phase, const Chunk& chunk, int64_t g, int64_t first) {
+    const std::vector<Row> rows = rows_of(phase, first);
     for (int64_t c = chunk.first_channel; c < chunk.first_channel + chunk.channels; ++c) {
       for (int64_t i = 0; i < chunk.taps; ++i, target += loop_.rows) {
-        const int64_t k = phase.taps.first + (chunk.first_tap + i) * phase.taps.step;
-        for (int64_t m = 0; m < valid; ++m) target[m] = weight(g, m0 + m, c, k);
+        const int64_t taps_before = (chunk.first_tap + i) * phase.taps.step;
+        for (size_t j = 0; j < rows.size(); ++j) {
+          target[j] = weight(g, rows[j].channel, c, rows[j].first_tap + taps_before);
+        }
       }
     }
   };
   for (const Phase& phase : phases_) {
     for (int64_t g = 0; g < problem_.groups; ++g) {
       for (const Chunk& chunk : phase.chunks) {
-        for (int64_t b = 0; b < row_blocks_; ++b) pack_block(phase, chunk, g, b * loop_.rows);
+        for (int64_t b = 0; b < phase.row_blocks; ++b) pack_block(phase, chunk, g, b * loop_.rows);
       }
     }
   }
@@ -285,15 +334,14 @@ DenseConvolution::Item DenseConvolution::item_at(int64_t index, const Arrays& ar
           arrays.output + first_output,
           group,
           tile * columns_,
-          split * row_blocks_ / splits_,
-          (split + 1) * row_blocks_ / splits_};
+          split};
 }
 
 // What is read first behind the item's chunk.
 FetchAhead DenseConvolution::inputs_behind(const Item& item, const Item* next, const Phase& phase,
                                            const Chunk& chunk) const {
   const int64_t portions =
-      (item.end_row_block - item.first_row_block) *
+      (first_block(phase, item.split + 1) - first_block(phase, item.split)) *
       ceil_divide(std::min(columns_, phase.outputs - item.first_column), loop_.columns);
   if (&chunk != &phase.chunks.back()) return inputs_of(item, phase, *(&chunk + 1), portions);
   if (&phase != &phases_.back() || next == nullptr) return {};
@@ -350,7 +398,8 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
       std::max<int64_t>(kWeightFloats / std::max<int64_t>(block_floats, 1), 1);
   const int64_t steps_before =
       item.group * problem_.group_inputs * phase.taps.count + chunk.steps_before;
-  const float* weights = item.weights + phase.weights + steps_before * row_blocks_ * loop_.rows;
+  const float* weights =
+      item.weights + phase.weights + steps_before * phase.row_blocks * loop_.rows;
   DensePanel panel{};
   panel.offsets = columns.offsets;
   panel.column_stride = column_stride_;
@@ -363,15 +412,19 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
   output.last = &chunk == &phase.chunks.back();
   output.activation = problem_.activation;
   output.residual_activation = problem_.residual_activation;
-  for (int64_t block = item.first_row_block; block < item.end_row_block; block += most_blocks) {
+  output.phases = phase.run.count;
+  const int64_t end_block = first_block(phase, item.split + 1);
+  for (int64_t block = first_block(phase, item.split); block < end_block; block += most_blocks) {
     const int64_t row = block * loop_.rows;
-    const int64_t end_row = std::min(block + most_blocks, item.end_row_block) * loop_.rows;
+    const int64_t end_row = std::min(block + most_blocks, end_block) * loop_.rows;
+    const int64_t channel = row / output.phases;
     panel.weights = weights + block * block_floats;
-    panel.rows = std::min(end_row, problem_.group_outputs) - row;
-    output.bias = item.bias ? item.bias + row : nullptr;
+    panel.rows = std::min(end_row, phase.rows) - row;
+    output.first_phase = row % output.phases;
+    output.bias = item.bias ? item.bias + channel : nullptr;
     for (int64_t column = 0; column < columns.count; column += panel.columns) {
-      const int64_t start =
-          row * output.row_stride + phase.index + (columns.first + column) * output.column_stride;
+      const int64_t start = channel * output.row_stride + phase.run.first +
+                            (columns.first + column) * output.column_stride;
       panel.tile = columns.apart
                        ? columns.inputs + column / chunk.panel_columns * chunk.panel_floats()
                        : columns.inputs + column * column_stride_;

@@ -9,10 +9,14 @@
 // packed panel by panel, so that no panel takes parts of cache lines. While one tile is worked on,
 // the inputs of the next are fetched (FetchAhead). Threads share out tiles, and output channels too
 // where the signal is short.
+//
+// Consecutive phases that read the same inputs are computed at once: their weights are rows of one
+// matrix, so that inputs are packed once for all of them, and few output channels fill blocks.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/cpu/thread_pool.h"
@@ -24,14 +28,21 @@
 
 namespace engine::cpu {
 
+/// Consecutive phases with outputs that are computed at once.
+struct PhaseRun {
+  int64_t first;
+  int64_t count;
+};
+std::vector<PhaseRun> phase_runs(const TapProblem& problem);
+
 /// A TapProblem cut into chunks and tiles. Immutable; run() may be called from many threads.
 class DenseConvolution {
  public:
   /// `loop` is dense_loop() or channel_loop(); `threads` is how many will share the work.
   DenseConvolution(const TapProblem& problem, const DenseLoop& loop, int threads);
 
-  /// Phases that have outputs: what the packed weights depend on beside the layer.
-  int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
+  /// How phases are joined: what the packed weights depend on beside the layer.
+  std::string phases() const;
 
   /// Whether run() stores no parts of sums in the output, which may then be the residual's memory.
   bool writes_once() const;
@@ -64,11 +75,18 @@ class DenseConvolution {
     int64_t panel_floats() const { return channels * panel.row_size(); }
   };
   struct Phase {
-    int64_t index;
-    int64_t outputs;
-    PhaseTaps taps;
-    int64_t weights;  // offset of the phase's packed weights
+    PhaseRun run;
+    int64_t outputs;     // of each
+    PhaseTaps taps;      // of the first
+    int64_t rows;        // of a group: each output channel's phases
+    int64_t row_blocks;  // of them
+    int64_t weights;     // offset of the phases' packed weights
     std::vector<Chunk> chunks;
+  };
+  // What a row of a phase's matrix is.
+  struct Row {
+    int64_t channel;  // of the group's outputs
+    int64_t first_tap;
   };
   struct Arrays;
   struct Item;
@@ -83,7 +101,11 @@ class DenseConvolution {
   int64_t columns_in_place(const PhaseTaps& taps, int64_t first, int64_t count) const;
   void lay_out_tiles(Phase& phase) const;
   void find_inputs(const PhaseTaps& taps, Chunk& chunk) const;
+  std::vector<Row> rows_of(const Phase& phase, int64_t first) const;
   Item item_at(int64_t index, const Arrays& arrays) const;
+  int64_t first_block(const Phase& phase, int64_t split) const {
+    return split * phase.row_blocks / splits_;
+  }
   FetchAhead inputs_behind(const Item& item, const Item* next, const Phase& phase,
                            const Chunk& chunk) const;
   FetchAhead inputs_of(const Item& item, const Phase& phase, const Chunk& chunk,
@@ -94,7 +116,6 @@ class DenseConvolution {
 
   TapProblem problem_;
   DenseLoop loop_;
-  int64_t row_blocks_;     // blocks of output channels in a group
   int64_t block_columns_;  // of the innermost loop's widest block
   bool by_panels_;         // tiles are packed panel by panel
   int64_t column_stride_;  // floats between the columns of a tile
@@ -103,7 +124,7 @@ class DenseConvolution {
   int64_t columns_ = 0;    // outputs of one phase in a tile
   int64_t tiles_ = 0;      // along the length
   bool in_place_ = false;  // inputs are read where they are as far as they can be
-  int64_t splits_ = 1;     // parts that a group's row blocks are shared out in
+  int64_t splits_ = 1;     // parts that the row blocks of a group's phases are shared out in
 };
 
 }  // namespace engine::cpu

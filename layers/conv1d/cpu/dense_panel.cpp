@@ -38,11 +38,11 @@ constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 template <int rows, int vectors>
 HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, int64_t row,
                                int64_t column) {
-  start += row * output.row_stride + column * output.column_stride;
+  start += column * output.column_stride;
   HWY_UNROLL(8)
-  for (int r = 0; r < rows; ++r, start += output.row_stride) {
+  for (int r = 0; r < rows; ++r) {
     HWY_UNROLL(12)
-    for (int v = 0; v < vectors; ++v) hwy::Prefetch(start + v * kLanes);
+    for (int v = 0; v < vectors; ++v) hwy::Prefetch(start + output.place(row + r) + v * kLanes);
   }
 }
 

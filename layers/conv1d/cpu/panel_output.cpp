@@ -32,9 +32,9 @@ void store_values(const PanelOutput& output, const float* sums, int64_t row, int
     count -= kBlock;
   }
   const int64_t stride = output.column_stride;
-  const int64_t start = row * output.row_stride + column * stride;
+  const int64_t start = output.place(row) + column * stride;
   float* y = output.y + start;
-  const float bias = output.bias ? output.bias[row] : 0.0f;
+  const float bias = output.bias ? output.bias[output.channel(row)] : 0.0f;
   float values[kBlock];
   for (int64_t j = 0; j < count; ++j) {
     values[j] = sums[j] + (output.first ? bias : y[j * stride]);

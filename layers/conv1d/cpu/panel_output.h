@@ -10,17 +10,27 @@ namespace engine::cpu {
 /// Outputs y[m, j] of consecutive channels m and columns j:
 ///   y[m, j] = f(sums[m, j] + bias[m]), then f2(y + residual) where there is one.
 /// A reduction cut into parts adds to what earlier parts left in y; bias belongs to the first, f
-/// and the residual to the last.
+/// and the residual to the last. Where a channel has several phases that are computed at once, each
+/// of them is a row: rows of a channel lie beside each other.
 struct PanelOutput {
-  float* y;               ///< y[0, 0]
-  int64_t row_stride;     ///< floats from y[m, j] to y[m + 1, j]
+  float* y;               ///< y[0, 0], or phase 0 of the first row's channel
+  int64_t row_stride;     ///< floats from one channel to the next
   int64_t column_stride;  ///< floats from y[m, j] to y[m, j + 1]
-  const float* bias;      ///< of the rows, or null
+  const float* bias;      ///< of the channels, or null
   const float* residual;  ///< laid out as y, or null
   bool first;
   bool last;
   Activation activation;           ///< f
   Activation residual_activation;  ///< f2
+  int64_t phases = 1;              ///< rows of a channel
+  int64_t first_phase = 0;         ///< of the first row
+
+  int64_t channel(int64_t row) const { return phases == 1 ? row : (first_phase + row) / phases; }
+  /// Floats from y to y[row, 0].
+  int64_t place(int64_t row) const {
+    if (phases == 1) return row * row_stride;
+    return channel(row) * row_stride + (first_phase + row) % phases;
+  }
 };
 
 /// Whether whole vectors of sums of consecutive columns may be stored at once (store_vectors() of

@@ -28,7 +28,7 @@ struct RowPanel {
 
 /// The loop for the vector unit at hand.
 struct RowLoop {
-  int64_t lanes;                       ///< floats of a vector
+  int64_t lanes;                       ///< floats of the widest vector
   void (*run)(const RowPanel& panel);  ///< every row of a panel
 };
 

@@ -10,6 +10,7 @@
 // misses the input's grid is ever looked at.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
 
@@ -108,6 +109,8 @@ struct TapProblem {
   PaddingMode padding_mode = PaddingMode::kZeros;
   Activation activation;           ///< f
   Activation residual_activation;  ///< f2, behind the residual where there is one
+
+  int64_t phases_with_outputs() const { return std::min(taps.phases(), out_length); }
 };
 
 }  // namespace engine

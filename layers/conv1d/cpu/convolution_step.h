@@ -23,9 +23,10 @@ Step convolution_step(const Conv1dProblem& p, const PrepareContext& context,
   Step step;
   if (p.residual && convolution->writes_once()) step.overwrites = 1;
   step.enqueue = [=](const StepContext& c) {
-    convolution->run(c.input<float>(), weight.data<float>(),
-                     bias.defined() ? bias.data<float>() : nullptr,
-                     p.residual ? c.input<float>(1) : nullptr, c.output<float>(), *c.threads);
+    convolution->run(
+        {c.input<float>(), weight.data<float>(), bias.defined() ? bias.data<float>() : nullptr,
+         p.residual ? c.input<float>(1) : nullptr, c.output<float>()},
+        *c.threads);
   };
   return step;
 }

@@ -34,9 +34,8 @@ int64_t most_rows(const TapProblem& problem) {
 
 std::vector<PhaseRun> phase_runs(const TapProblem& problem) {
   const TapRule& rule = problem.taps;
-  const int64_t phases = std::min(rule.phases(), problem.out_length);
   std::vector<PhaseRun> runs;
-  for (int64_t r = 0; r < phases; ++r) {
+  for (int64_t r = 0; r < problem.phases_with_outputs(); ++r) {
     const bool joins =
         r > 0 && read_the_same(rule.phase(r - 1), rule.phase(r)) &&
         rule.outputs(r - 1, problem.out_length) == rule.outputs(r, problem.out_length);
@@ -54,15 +53,6 @@ std::string DenseConvolution::phases() const {
   for (const Phase& phase : phases_) counts += fmt::format(" {}", phase.run.count);
   return counts;
 }
-
-// What run() was given.
-struct DenseConvolution::Arrays {
-  const float* input;
-  const float* weights;
-  const float* bias;      // null where there is none
-  const float* residual;  // null where there is none
-  float* output;
-};
 
 // One part of the work: a tile of outputs, and some of the rows of a group.
 struct DenseConvolution::Item {
@@ -307,10 +297,8 @@ Tensor DenseConvolution::pack_weights(
   return packed;
 }
 
-void DenseConvolution::run(const float* input, const float* weights, const float* bias,
-                           const float* residual, float* output, ThreadPool& threads) const {
+void DenseConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) const {
   const int64_t items = problem_.batch * problem_.groups * tiles_ * splits_;
-  const Arrays arrays{input, weights, bias, residual, output};
   threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
     alignas(64) float packed[kMostTileFloats];
     for (int64_t i = begin; i < end; ++i) {
@@ -320,7 +308,8 @@ void DenseConvolution::run(const float* input, const float* weights, const float
   });
 }
 
-DenseConvolution::Item DenseConvolution::item_at(int64_t index, const Arrays& arrays) const {
+DenseConvolution::Item DenseConvolution::item_at(int64_t index,
+                                                 const ConvolutionArrays& arrays) const {
   const TapProblem& p = problem_;
   const int64_t split = index % splits_;
   const int64_t tile = index / splits_ % tiles_;

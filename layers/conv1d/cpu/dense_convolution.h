@@ -21,6 +21,7 @@
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/dense_panel.h"
 #include "layers/conv1d/cpu/fetch_ahead.h"
 #include "layers/conv1d/cpu/tap_tile.h"
@@ -51,10 +52,7 @@ class DenseConvolution {
   /// channels [C, taps, channels], zeros beyond M. `weight(g, m, c, k)` gives one of them.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
 
-  /// `weights` as pack_weights() made them; `bias` has groups * M values or is null; `residual` is
-  /// shaped as the output, or null.
-  void run(const float* input, const float* weights, const float* bias, const float* residual,
-           float* output, ThreadPool& threads) const;
+  void run(const ConvolutionArrays& arrays, ThreadPool& threads) const;
 
  private:
   // A part of the reduction: consecutive taps of consecutive input channels.
@@ -88,7 +86,6 @@ class DenseConvolution {
     int64_t channel;  // of the group's outputs
     int64_t first_tap;
   };
-  struct Arrays;
   struct Item;
   struct Columns;
 
@@ -102,7 +99,7 @@ class DenseConvolution {
   void lay_out_tiles(Phase& phase) const;
   void find_inputs(const PhaseTaps& taps, Chunk& chunk) const;
   std::vector<Row> rows_of(const Phase& phase, int64_t first) const;
-  Item item_at(int64_t index, const Arrays& arrays) const;
+  Item item_at(int64_t index, const ConvolutionArrays& arrays) const;
   int64_t first_block(const Phase& phase, int64_t split) const {
     return split * phase.row_blocks / splits_;
   }

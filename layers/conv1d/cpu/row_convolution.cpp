@@ -52,10 +52,6 @@ void fetch(const float* values, int64_t count) {
   for (int64_t i = 0; i < count; i += kLineFloats) hwy::Prefetch(values + i);
 }
 
-int64_t phases_with_outputs(const TapProblem& problem) {
-  return std::min(problem.taps.phases(), problem.out_length);
-}
-
 }  // namespace
 
 // The outputs of consecutive parts in one piece. A part is one sample and group; they are counted
@@ -67,17 +63,8 @@ struct RowConvolution::Item {
   int64_t end_part;
 };
 
-// What run() was given.
-struct RowConvolution::Arrays {
-  const float* input;
-  const float* weights;
-  const float* bias;      // null where there is none
-  const float* residual;  // null where there is none
-  float* output;
-};
-
 bool RowConvolution::can_implement(const TapProblem& problem) {
-  for (int64_t r = 0; r < phases_with_outputs(problem); ++r) {
+  for (int64_t r = 0; r < problem.phases_with_outputs(); ++r) {
     if (widest_tile(problem, problem.taps.phase(r)).columns() == 0) return false;
   }
   return true;
@@ -87,7 +74,7 @@ RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), l
   const int64_t outputs =
       problem_.batch * problem_.groups * problem_.group_outputs * problem_.out_length;
   streams_ = outputs * static_cast<int64_t>(sizeof(float)) >= kStreamedBytes;
-  for (int64_t r = 0; r < phases_with_outputs(problem_); ++r) add_phase(r);
+  for (int64_t r = 0; r < problem_.phases_with_outputs(); ++r) add_phase(r);
   int64_t tile_floats = 1;
   for (const Phase& phase : phases_) {
     pieces_ = std::max(pieces_, phase.pieces());
@@ -175,8 +162,7 @@ Tensor RowConvolution::pack_weights(
   return packed;
 }
 
-void RowConvolution::run(const float* input, const float* weights, const float* bias,
-                         const float* residual, float* output, ThreadPool& threads) const {
+void RowConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) const {
   const TapProblem& p = problem_;
   const auto phases = static_cast<int64_t>(phases_.size());
   const int64_t parts = p.batch * p.groups;
@@ -186,7 +172,6 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
   const double steps =
       static_cast<double>(p.group_inputs * phases_.front().taps.count) + kStepsOfAnOutput;
   const double seconds = outputs * steps / kStepsPerSecond;
-  const Arrays arrays{input, weights, bias, residual, output};
   threads.parallel_for(items, grain_of(items, seconds), [&](int64_t begin, int64_t end) {
     alignas(64) float tile[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
@@ -200,7 +185,8 @@ void RowConvolution::run(const float* input, const float* weights, const float* 
   });
 }
 
-void RowConvolution::run_item(const Item& item, const Arrays& arrays, float* tile) const {
+void RowConvolution::run_item(const Item& item, const ConvolutionArrays& arrays,
+                              float* tile) const {
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
   const Phase& phase = item.phase;
@@ -224,7 +210,7 @@ void RowConvolution::run_item(const Item& item, const Arrays& arrays, float* til
 
 // `input` holds what the part's outputs in the piece read.
 void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t part,
-                              const Arrays& arrays, const float* input) const {
+                              const ConvolutionArrays& arrays, const float* input) const {
   const TapProblem& p = problem_;
   const int64_t group = part % p.groups;
   const int64_t steps = p.group_inputs * phase.taps.count;

@@ -16,6 +16,7 @@
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/row_panel.h"
 #include "layers/conv1d/cpu/tap_tile.h"
 #include "layers/conv1d/tap_problem.h"
@@ -40,10 +41,7 @@ class RowConvolution {
   /// gives one of them.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
 
-  /// `weights` as pack_weights() made them; `bias` has groups * M values or is null; `residual` is
-  /// shaped as the output, or null.
-  void run(const float* input, const float* weights, const float* bias, const float* residual,
-           float* output, ThreadPool& threads) const;
+  void run(const ConvolutionArrays& arrays, ThreadPool& threads) const;
 
  private:
   // Consecutive outputs of one phase.
@@ -75,14 +73,13 @@ class RowConvolution {
     Piece piece(int64_t i) const;
   };
   struct Item;
-  struct Arrays;
 
   void add_phase(int64_t index);
   std::array<Span, 3> cut(const Phase& phase) const;
   Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
-  void run_item(const Item& item, const Arrays& arrays, float* tile) const;
-  void run_part(const Phase& phase, const Piece& piece, int64_t part, const Arrays& arrays,
-                const float* input) const;
+  void run_item(const Item& item, const ConvolutionArrays& arrays, float* tile) const;
+  void run_part(const Phase& phase, const Piece& piece, int64_t part,
+                const ConvolutionArrays& arrays, const float* input) const;
 
   TapProblem problem_;
   RowLoop loop_;

@@ -23,12 +23,11 @@ double store_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile
   constexpr double kChunk = 400.0;
   constexpr double kPhases = 2.7;  // lines of phases are stored one by one
   constexpr double kEnds = 1.3;    // of lines that do not begin at sectors
-  const auto element_bytes = static_cast<double>(size_of(p.dtype));
   const double rows = std::min<double>(tile.rows, static_cast<double>(plan.group_rows));
   const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);
   const double hindrance = plan.fold.phases > 1 ? kPhases : (has_ends ? kEnds : 1.0);
-  return hindrance *
-         (rows * tile.columns * element_bytes / kBytesPerCycle + std::ceil(rows / kRows) * kChunk);
+  return hindrance * (rows * tile.columns * tile.element_bytes / kBytesPerCycle +
+                      std::ceil(rows / kRows) * kChunk);
 }
 
 // A block computes `waves` tiles one after the other: products, then stores. Nothing is faster than

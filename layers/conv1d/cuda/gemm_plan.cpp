@@ -65,12 +65,12 @@ bool lay_units(GemmPlan& plan, const GemmTile& tile) {
 
 // The window as rows of x. Lanes read neighbouring positions of four rows; they meet different
 // banks where those rows, of which 16-bit types take every other, lie 8 words apart, modulo 32.
-bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
+bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile) {
   constexpr int64_t kMostRowLength = 100 * 1024;
   const int64_t taps = int64_t{plan.stage_taps} * plan.unit_taps;
   const int64_t length = (tile.columns - 1) * plan.fold.stride + (taps - 1) * plan.fold.spacing + 1;
   if (length > kMostRowLength) return false;
-  const int64_t unit = kUnitBytes / element_bytes;
+  const int64_t unit = kUnitBytes / tile.element_bytes;
   const int64_t words = ceil_divide(length + unit - 1, unit) * 4;
   plan.row_length = static_cast<int>(length);
   const int64_t apart = plan.unit_channels > 4 ? 4 : 8;
@@ -80,8 +80,8 @@ bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile, int64_t element_byt
   return plan.window_bytes < 200 * 1024;
 }
 
-bool lay_window(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
-  return tile.gathers ? lay_gathered_rows(plan, tile, element_bytes) : lay_units(plan, tile);
+bool lay_window(GemmPlan& plan, const GemmTile& tile) {
+  return tile.gathers ? lay_gathered_rows(plan, tile) : lay_units(plan, tile);
 }
 
 // Lays the buffers of rows. Bulk copies want 16-byte boundaries at both ends of a row.
@@ -104,18 +104,18 @@ void lay_rows(GemmPlan& plan, const Conv1dProblem& p, const GemmTile& tile) {
 }
 
 // Of a kernel that gathers: units in the order of their weights.
-void list_gathered_units(GemmPlan& plan, int64_t element_bytes) {
+void list_gathered_units(GemmPlan& plan, const GemmTile& tile) {
   const int units = plan.stage_units * plan.stage_taps;
   plan.steps = units / 2;
   for (int i = 0; i < units; ++i) {
     const int64_t row = i % plan.stage_units * plan.unit_channels;
     const int64_t position = i / plan.stage_units * plan.unit_taps * plan.fold.spacing;
-    plan.step[i] = static_cast<GemmStep>(row * plan.row_pitch * 4 + position * element_bytes);
+    plan.step[i] = static_cast<GemmStep>(row * plan.row_pitch * 4 + position * tile.element_bytes);
   }
 }
 
-void list_steps(GemmPlan& plan, const GemmTile& tile, int64_t element_bytes) {
-  if (tile.gathers) return list_gathered_units(plan, element_bytes);
+void list_steps(GemmPlan& plan, const GemmTile& tile) {
+  if (tile.gathers) return list_gathered_units(plan, tile);
   plan.steps = 0;
   const auto add = [&](int start, int k_step) {
     plan.step[plan.steps++] = static_cast<GemmStep>(k_step << 16 | start);
@@ -284,10 +284,9 @@ GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
   }
   plan.channel_stages = static_cast<int>(ceil_divide(channel_units, units));
   const int entries = plan.stage_units * plan.stage_taps / (tile.gathers ? 1 : 2);
-  const auto element_bytes = static_cast<int64_t>(size_of(p.dtype));
-  if (entries > kMaxSteps || !lay_window(plan, tile, element_bytes)) return plan;
+  if (entries > kMaxSteps || !lay_window(plan, tile)) return plan;
   lay_rows(plan, p, tile);
-  list_steps(plan, tile, element_bytes);
+  list_steps(plan, tile);
   const int64_t all_steps = ceil_divide(channel_units * tap_units, 2);
   if (tile.parts == 2 && plan.steps > most_split_steps(all_steps, tile)) return plan;
   if (tile.parts == 2 && tile.gathers && all_steps < kFewestGatheredSplitSteps) return plan;

@@ -6,14 +6,14 @@
 // K = (c, u); GemmPlan says how tiles and stages are cut. In this file: the ring of stages, the
 // warps and what each does, the kernel and its launch.
 //
-// Threads: two warpgroups multiply, one loads. Its four warps bring windows of x by bulk copies, as
-//   they lie in x whatever their alignment (gather_window_sm90.h); one would not start them fast
-//   enough. A multiplying thread reads the words of its part of wgmma's first operand from the
-//   window's rows, at any offset, stride and spacing, and rounds f32 to TF32
-//   (gather_operand_sm90.h); weights are the second operand, K-major without swizzle. The same
-//   threads store finished sums (gather_store_sm90.h).
-// Shared memory: a ring of stages (window of x, and the weights of the stage where they are not
-//   resident), all weights once where they fit, and two chunks of finished lines of y.
+// Threads: two warpgroups multiply, one loads, one stores. The loading warps bring windows of x by
+//   bulk copies, as they lie in x whatever their alignment (gather_window_sm90.h); one would not
+//   start them fast enough. A multiplying thread reads the words of its part of wgmma's first
+//   operand from the window's rows, at any offset, stride and spacing, and rounds f32 to TF32
+//   (gather_operand_sm90.h); weights are the second operand, K-major without swizzle. Finished sums
+//   go to the storing warps by way of shared memory (gather_store_sm90.h).
+// Shared memory: all weights once where they fit; a ring of stages (window of x, and the weights of
+//   the stage where they are not resident); a ring of chunks of finished lines.
 // Precision: fp16, bf16 or TF32 with f32 sums. With kParts = 2, f32 operands are split into two
 //   TF32 parts and three products are summed; sums of a stage are added to the total in f32,
 //   because tensor cores truncate when they add.
@@ -23,14 +23,17 @@
 //   two stages that fit (GemmPlan). Inf and NaN in x also reach outputs whose taps are filled up
 //   with zeros beside them; with two parts, Inf becomes NaN.
 // Limited by: with many channels and taps, weights and windows that come from the L2 to every tile,
-//   else the tensor cores; in 16 bits the instructions that gather, two loads and a permutation for
-//   a register. With few products, the stores of a tile, which begin when its products are done.
+//   else the tensor cores. With few products, the hand-over of sums, during which the tensor cores
+//   rest, and stores of the last tile that hinder the reads of this one.
 //   Measured shares of the roofline: docs/benchmarks.md.
 #pragma once
+
+#include <algorithm>
 
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/gather_operand_sm90.h"
+#include "layers/conv1d/cuda/gather_ring.h"
 #include "layers/conv1d/cuda/gather_store_sm90.h"
 #include "layers/conv1d/cuda/gather_window_sm90.h"
 #include "layers/conv1d/cuda/gemm_block_sm90.h"
@@ -46,36 +49,28 @@ struct GatherTile {
   static constexpr int kSteps = kStepCount;    // that are gathered and multiplied at once
   static constexpr int kParts = kPartCount;
   static constexpr int kColumns = 2 * 64 * kBlocks;
-  static constexpr int kMultipliers = 256;
-  static constexpr int kLoaders = 4;  // warps
-  static constexpr int kThreads = kMultipliers + 32 * kLoaders;
-  static constexpr int kStagingBytes = 2 * LineChunk<T, kColumns>::kElements * sizeof(T);
-  static constexpr int kLoaderRegisters = 56;
+  static constexpr int kMultipliers = 256;  // threads
+  static constexpr int kLoaders = 4;        // warps
+  static constexpr int kStorers = 4;        // warps
+  static constexpr int kThreads = kMultipliers + 32 * (kLoaders + kStorers);
+  static constexpr int kOtherRegisters = 48;  // of a thread that does not multiply
   static constexpr int kRegisters =
-      (65536 - 32 * kLoaders * kLoaderRegisters) / kMultipliers / 8 * 8;
+      (65536 - 32 * (kLoaders + kStorers) * kOtherRegisters) / kMultipliers / 8 * 8;
 };
 
 inline constexpr int kGatherMaxRing = 8;
+inline constexpr int kGatherMaxRows = 128;
 
-struct GatherBarriers {
+// What the warps of a block share, beside the chunks, weights and stages behind it.
+struct GatherShared {
   Barrier full[kGatherMaxRing];
   Barrier empty[kGatherMaxRing];
+  ChunkBarriers chunks;
   Barrier weights;
+  alignas(16) float bias[kGatherMaxRows];  // of the tile
 };
-inline constexpr int kGatherBarrierBytes = 256;
-static_assert(sizeof(GatherBarriers) <= kGatherBarrierBytes);
-
-// A position in the ring: the slot, and how often the ring went round.
-struct GatherRingPosition {
-  int slot = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ void advance(int ring) {
-    if (++slot < ring) return;
-    slot = 0;
-    parity ^= 1;
-  }
-};
+inline constexpr int kGatherSharedBytes = 1024;
+static_assert(sizeof(GatherShared) <= kGatherSharedBytes);
 
 __device__ __forceinline__ int gather_slot_bytes(const ImplicitGemm& p) {
   return p.window_bytes + (p.resident ? 0 : p.weight_bytes);
@@ -89,73 +84,149 @@ __device__ __forceinline__ void for_each_gathered_tile(const ImplicitGemm& p, co
   }
 }
 
-// Brings the stages of all tiles; this is warp `loader` of those that do.
+// Loading warps bring each stage together, or take turns in pairs where stages differ in their
+// taps: what a warp finds out about such a stage takes longer than short products. No more than
+// two teams: each meets a slot of the ring, which may have two, in every round.
+__device__ __forceinline__ int loading_teams(const ImplicitGemm& p) {
+  return p.tap_stages > 1 ? 2 : 1;
+}
+
+// Waits for a slot of the ring. If the warp is the first of those that bring stage `stage` of a
+// tile, starts the copy of the stage's weights where they are not resident.
+__device__ __forceinline__ void await_slot(const ImplicitGemm& p, const GemmTilePlace& place,
+                                           int stage, bool is_first, GatherShared& shared,
+                                           char* slot, const GatherRingPosition& at) {
+  shared.empty[at.slot].wait(at.parity ^ 1);
+  if (!p.resident && is_first && threadIdx.x % 32 == 0) {
+    const int64_t index = int64_t{place.weight_block} * p.channel_stages * p.tap_stages + stage;
+    shared.full[at.slot].expect(p.weight_bytes);
+    bulk_copy(shared_address(slot) + p.window_bytes,
+              static_cast<const char*>(p.weights) + index * p.weight_bytes, p.weight_bytes,
+              shared.full[at.slot]);
+  }
+  __syncwarp();
+}
+
+// Brings the stages of one tile, whose first is at `at`; this is warp `loader` of those that do.
 template <typename Tile>
-__device__ void load_gathered_stages(const ImplicitGemm& p, int loader, GatherBarriers& barriers,
-                                     char* ring) {
+__device__ __forceinline__ void load_stages(const ImplicitGemm& p, const GemmTilePlace& place,
+                                            int loader, GatherShared& shared, char* ring,
+                                            GatherRingPosition& at, int& turn) {
+  const int teams = loading_teams(p);
+  for (int stage = 0; stage < p.channel_stages * p.tap_stages; ++stage, at.advance(p.ring)) {
+    const bool is_mine = turn == loader % teams;
+    turn = teams - 1 - turn;
+    if (!is_mine) continue;
+    const int channel_stage = p.tap_stages == 1 ? stage : stage / p.tap_stages;
+    const GatherWindow window(p, place, channel_stage, stage - channel_stage * p.tap_stages);
+    char* slot = ring + at.slot * gather_slot_bytes(p);
+    await_slot(p, place, stage, loader < teams, shared, slot, at);
+    const LoaderRows rows(p, window, loader / teams, Tile::kLoaders / teams);
+    start_window<typename Tile::T>(p, window, rows, slot, shared.full[at.slot]);
+  }
+}
+
+// The same where the copies of all stages are alike.
+template <typename Tile>
+__device__ __forceinline__ void load_repeated_stages(const ImplicitGemm& p,
+                                                     const GemmTilePlace& place, int loader,
+                                                     const RepeatedCopies<typename Tile::T>& copies,
+                                                     GatherShared& shared, char* ring,
+                                                     GatherRingPosition& at) {
+  for (int stage = 0; stage < p.channel_stages; ++stage, at.advance(p.ring)) {
+    char* slot = ring + at.slot * gather_slot_bytes(p);
+    await_slot(p, place, stage, loader == 0, shared, slot, at);
+    copies.start(stage, slot, shared.full[at.slot]);
+  }
+}
+
+// Brings the stages of all tiles.
+template <typename Tile>
+__device__ void load_gathered_tiles(const ImplicitGemm& p, int loader, GatherShared& shared,
+                                    char* ring) {
   GatherRingPosition at;
-  const int stages = p.channel_stages * p.tap_stages;
+  int turn = 0;
   for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
-    for (int stage = 0; stage < stages; ++stage) {
-      const int channel_stage = p.tap_stages == 1 ? stage : stage / p.tap_stages;
-      const GatherWindow window(p, place, channel_stage, stage - channel_stage * p.tap_stages);
-      char* slot = ring + at.slot * gather_slot_bytes(p);
-      Barrier& full = barriers.full[at.slot];
-      barriers.empty[at.slot].wait(at.parity ^ 1);
-      if (!p.resident && loader == 0 && threadIdx.x % 32 == 0) {
-        const int64_t first = (int64_t{place.weight_block} * stages + stage) * p.weight_bytes;
-        full.expect(p.weight_bytes);
-        bulk_copy(shared_address(slot) + p.window_bytes,
-                  static_cast<const char*>(p.weights) + first, p.weight_bytes, full);
+    if (p.tap_stages == 1) {
+      const GatherWindow window(p, place, 0, 0);
+      const LoaderRows rows(p, window, loader, Tile::kLoaders);
+      const RepeatedCopies<typename Tile::T> copies(p, window, rows);
+      if (copies.exist) {
+        load_repeated_stages<Tile>(p, place, loader, copies, shared, ring, at);
+        return;
       }
-      __syncwarp();
-      start_window<typename Tile::T>(p, window, loader, Tile::kLoaders, slot, full);
-      at.advance(p.ring);
     }
+    load_stages<Tile>(p, place, loader, shared, ring, at, turn);
   });
 }
 
-// Waits for a stage's window and makes zeros of what it has beyond x.
+// Waits for all multiplying threads.
 template <typename Tile>
-__device__ __forceinline__ void await_window(const ImplicitGemm& p, const GatherWindow& window,
-                                             int channel, char* slot, Barrier& full,
-                                             uint32_t parity) {
-  full.wait(parity);
-  if (is_whole(p, window, channel)) return;
-  clear_outside<typename Tile::T>(p, window, channel, slot, threadIdx.x, Tile::kMultipliers);
-  fence_proxy_async();
+__device__ __forceinline__ void sync_multipliers() {
   named_barrier(1, Tile::kMultipliers);
 }
+
+// The stages of a tile as a multiplying thread goes through them. What it asks for between two
+// products is counted up instead of computed: products wait for it.
+template <typename Tile>
+struct GatheredStages {
+  GatherWindow window;
+  GatherColumns<Tile> columns;  // in the window, but for its slot
+  bool in_positions;            // whether x has all positions of the window
+  int tap_stage = 0;
+  int channel = 0;  // the first of the stage
+
+  __device__ __forceinline__ GatheredStages(const ImplicitGemm& p, const GemmTilePlace& place,
+                                            int column)
+      : window(p, place, 0, 0), columns(p, window, column) {
+    in_positions = has_positions(p, window);
+  }
+  __device__ __forceinline__ void advance(const ImplicitGemm& p, const GemmTilePlace& place,
+                                          int column) {
+    if (++tap_stage == p.tap_stages) {
+      tap_stage = 0;
+      channel += p.stage_units * p.unit_channels;
+    }
+    if (p.tap_stages == 1) return;
+    window = GatherWindow(p, place, 0, tap_stage);
+    columns = GatherColumns<Tile>(p, window, column);
+    in_positions = has_positions(p, window);
+  }
+  // Waits for the window, which is at `slot`, and makes zeros of what it has beyond x.
+  __device__ __forceinline__ void await(const ImplicitGemm& p, char* slot, Barrier& full,
+                                        uint32_t parity) const {
+    full.wait(parity);
+    if (in_positions && p.channels - channel >= p.stage_units * p.unit_channels) return;
+    clear_outside<typename Tile::T>(p, window, channel, slot, threadIdx.x, Tile::kMultipliers);
+    fence_proxy_async();
+    sync_multipliers<Tile>();
+  }
+};
 
 // Adds one tile to `total`. `column` is the thread's first of the tile, `at` the place of its first
 // stage.
 template <typename Tile>
 __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const GemmTilePlace& place,
-                                                  GatherBarriers& barriers, const char* resident,
+                                                  GatherShared& shared, const char* resident,
                                                   char* ring, int column, GatherRingPosition& at,
                                                   float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
   const auto release = [&](int slot) {
     __syncwarp();
-    if (threadIdx.x % 32 == 0) barriers.empty[slot].arrive();
+    if (threadIdx.x % 32 == 0) shared.empty[slot].arrive();
   };
   int last_slot = 0;
-  GatherWindow window(p, place, 0, 0);
-  GatherColumns<Tile> in_window(p, window, column);
-  for (int stage = 0; stage < p.channel_stages * p.tap_stages; ++stage) {
-    if (p.tap_stages > 1 && stage > 0) {
-      window = GatherWindow(p, place, 0, stage % p.tap_stages);
-      in_window = GatherColumns<Tile>(p, window, column);
-    }
+  GatheredStages<Tile> stages(p, place, column);
+  const int count = p.channel_stages * p.tap_stages;
+  for (int stage = 0; stage < count; ++stage) {
     char* slot = ring + at.slot * gather_slot_bytes(p);
     const char* weights = p.resident ? resident + stage * p.weight_bytes : slot + p.window_bytes;
-    GatherColumns<Tile> columns = in_window;
+    GatherColumns<Tile> columns = stages.columns;
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kBlocks; ++i) {
       columns.bytes[i / 2][i % 2] += shared_address(slot);
     }
-    const int channel = stage / p.tap_stages * p.stage_units * p.unit_channels;
-    await_window<Tile>(p, window, channel, slot, barriers.full[at.slot], at.parity);
     const uint32_t weight_unit = uniform(shared_address(weights) / kUnitBytes);
+    stages.await(p, slot, shared.full[at.slot], at.parity);
     if constexpr (Tile::kParts == 1) {
       multiply_gathered<Tile>(p, columns, weight_unit, total, [&] {
         if (stage > 0) release(last_slot);
@@ -173,6 +244,7 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
     }
     last_slot = at.slot;
     at.advance(p.ring);
+    stages.advance(p, place, column);
   }
   if constexpr (Tile::kParts == 1) {
     wgmma_wait<0>();
@@ -180,35 +252,74 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
   }
 }
 
+// Puts the bias of a tile's rows where all multiplying threads read it.
+template <typename Tile>
+__device__ __forceinline__ void share_bias(const ImplicitGemm& p, const GemmTilePlace& place,
+                                           float* bias) {
+  sync_multipliers<Tile>();
+  const int row = threadIdx.x;
+  if (row < Tile::kRows) bias[row] = bias_of_row(p, place, row);
+  sync_multipliers<Tile>();
+}
+
+// Adds the bias to a thread's sums of a tile, and applies the activation.
+template <typename Tile>
+__device__ __forceinline__ void finish_sums(const ImplicitGemm& p, const float* bias,
+                                            float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
+  if (p.epilogue.bias != nullptr) add_bias<Tile>(bias, total);
+  if (p.epilogue.activation.kind == Activation::Kind::kIdentity) return;
+  const Bend bend(p.epilogue.activation);
+#pragma unroll
+  for (int b = 0; b < Tile::kBlocks; ++b) bend.apply(total[b]);
+}
+
 // Computes all tiles of the block.
 template <typename Tile>
-__device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherBarriers& barriers,
+__device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherShared& shared,
                                         const char* resident, char* ring,
                                         typename Tile::T* staging) {
   const int warp = threadIdx.x / 32;
   const int column =
       warp / 4 * 64 * Tile::kBlocks + warp % 4 * 16 + static_cast<int>(threadIdx.x) % 32 / 4;
-  GatherRingPosition at;
-  int chunk = 0;
+  GatherRingPosition at, chunk;
+  int weight_block = -1;
   for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
+    if (p.epilogue.bias != nullptr && place.weight_block != weight_block) {
+      share_bias<Tile>(p, place, shared.bias);
+      weight_block = place.weight_block;
+    }
     float total[Tile::kBlocks][Tile::kRows / 2] = {};
-    sum_gathered_tile<Tile>(p, place, barriers, resident, ring, column, at, total);
+    sum_gathered_tile<Tile>(p, place, shared, resident, ring, column, at, total);
+    finish_sums<Tile>(p, shared.bias, total);
     if (p.phases == 1) {
-      store_tile<Tile, false>(p, place, total, column, staging, chunk);
+      stage_tile<Tile, false>(p, place, total, column, staging, shared.chunks, chunk);
     } else {
-      store_tile<Tile, true>(p, place, total, column, staging, chunk);
+      stage_tile<Tile, true>(p, place, total, column, staging, shared.chunks, chunk);
     }
   });
 }
 
+// Stores all tiles; this is warp `storer` of those that do.
 template <typename Tile>
-__device__ __forceinline__ void init_gather_barriers(const ImplicitGemm& p,
-                                                     GatherBarriers& barriers) {
+__device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, GatherShared& shared,
+                                     const typename Tile::T* staging) {
+  GatherRingPosition chunk;
+  for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
+    store_tile<Tile>(p, place, storer, staging, shared.chunks, chunk);
+  });
+}
+
+template <typename Tile>
+__device__ __forceinline__ void init_gather_barriers(const ImplicitGemm& p, GatherShared& shared) {
   for (int i = 0; i < p.ring; ++i) {
-    barriers.full[i].init(Tile::kLoaders);
-    barriers.empty[i].init(Tile::kMultipliers / 32);
+    shared.full[i].init(Tile::kLoaders / loading_teams(p));
+    shared.empty[i].init(Tile::kMultipliers / 32);
   }
-  barriers.weights.init(1);
+  for (int i = 0; i < p.chunks; ++i) {
+    shared.chunks.full[i].init(Tile::kMultipliers / 32);
+    shared.chunks.empty[i].init(Tile::kStorers);
+  }
+  shared.weights.init(1);
   fence_barrier_init();
 }
 
@@ -217,26 +328,30 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     gather_gemm_sm90_kernel(const __grid_constant__ ImplicitGemm p) {
 #if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
   using T = typename Tile::T;
-  char* shared = dynamic_shared();
-  GatherBarriers& barriers = *reinterpret_cast<GatherBarriers*>(shared);
-  T* staging = reinterpret_cast<T*>(shared + kGatherBarrierBytes);
-  char* resident = shared + kGatherBarrierBytes + Tile::kStagingBytes;
+  char* memory = dynamic_shared();
+  GatherShared& shared = *reinterpret_cast<GatherShared*>(memory);
+  T* staging = reinterpret_cast<T*>(memory + kGatherSharedBytes);
+  char* resident = memory + kGatherSharedBytes + p.chunks * LineChunk<T, Tile::kColumns>::kBytes;
   char* ring = resident + (p.resident ? p.channel_stages * p.tap_stages * p.weight_bytes : 0);
-  if (threadIdx.x == 0) init_gather_barriers<Tile>(p, barriers);
+  if (threadIdx.x == 0) init_gather_barriers<Tile>(p, shared);
   __syncthreads();
-  if (threadIdx.x >= Tile::kMultipliers) {
-    give_up_registers<Tile::kLoaderRegisters>();
-    const int loader = uniform((threadIdx.x - Tile::kMultipliers) / 32);
-    if (p.resident && threadIdx.x == Tile::kMultipliers) {
-      load_resident_weights(p, barriers.weights, resident);
-    }
-    __syncwarp();
-    load_gathered_stages<Tile>(p, loader, barriers, ring);
-  } else {
+  if (threadIdx.x < Tile::kMultipliers) {
     take_registers<Tile::kRegisters>();
-    if (p.resident) barriers.weights.wait(0);
-    multiply_gathered_tiles<Tile>(p, barriers, resident, ring, staging);
+    if (p.resident) shared.weights.wait(0);
+    multiply_gathered_tiles<Tile>(p, shared, resident, ring, staging);
+    return;
   }
+  give_up_registers<Tile::kOtherRegisters>();
+  const int warp = uniform((threadIdx.x - Tile::kMultipliers) / 32);
+  if (warp >= Tile::kLoaders) {
+    store_gathered_tiles<Tile>(p, warp - Tile::kLoaders, shared, staging);
+    return;
+  }
+  if (p.resident && threadIdx.x == Tile::kMultipliers) {
+    load_resident_weights(p, shared.weights, resident);
+  }
+  __syncwarp();
+  load_gathered_tiles<Tile>(p, warp, shared, ring);
 #endif
 }
 
@@ -245,7 +360,7 @@ void launch_gather_sm90(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t 
                         CudaStream stream) {
   LaunchConfig config{"gather_gemm_sm90", blocks};
   config.block = Tile::kThreads;
-  config.shared_bytes = kGatherBarrierBytes + Tile::kStagingBytes + shared_bytes;
+  config.shared_bytes = kGatherSharedBytes + shared_bytes;
   config.stream = stream;
   launch(gather_gemm_sm90_kernel<Tile>, config, gemm);
 }
@@ -255,14 +370,17 @@ Sm90Kernel gather_kernel_sm90() {
   using Tile = GatherTile<T, kRows, kBlocks, kSteps, kParts>;
   constexpr int64_t kSharedBytes = 227 * 1024;  // of a block on Hopper
   Sm90Kernel kernel;
+  static_assert(kRows <= kGatherMaxRows);
   kernel.tile.rows = Tile::kRows;
   kernel.tile.columns = kernel.tile.staged_columns = Tile::kColumns;
   kernel.tile.parts = kParts;
   kernel.tile.element_bytes = sizeof(T);
-  kernel.tile.shared_bytes = kSharedBytes - kGatherBarrierBytes - Tile::kStagingBytes;
+  kernel.tile.shared_bytes = kSharedBytes - kGatherSharedBytes;
   kernel.tile.ring = kGatherMaxRing;
   kernel.tile.gathers = true;
   kernel.tile.gathered_steps = kSteps;
+  kernel.tile.chunk_bytes = LineChunk<T, Tile::kColumns>::kBytes;
+  kernel.tile.most_chunks = std::min(kRows / kChunkRows, kMaxChunks);
   kernel.launch = launch_gather_sm90<Tile>;
   return kernel;
 }

@@ -1,6 +1,6 @@
 // How the sums of the Hopper GEMM that gathers its operands leave the registers: finished, they go
-// to shared memory as they lie in y, a chunk of rows after the other, and from there to y by the
-// same warps.
+// to shared memory as they lie in y, a chunk of rows after the other, and from there to y by warps
+// that do nothing else, while the next tile is multiplied.
 //
 // A warpgroup holds sums as wgmma leaves them, with columns (positions) as wgmma's rows: thread
 // t + 4 g of warp w has, of block b, for j < kRows / 8 and h, e < 2, sum[4 j + 2 h + e] = column
@@ -11,12 +11,20 @@
 #include <cstdint>
 
 #include "engine/cuda/hopper.h"
+#include "layers/conv1d/cuda/gather_ring.h"
 #include "layers/conv1d/cuda/gemm_tile_place.h"
 #include "layers/conv1d/cuda/output_row.h"
 
 namespace engine::cuda {
 
 inline constexpr int kChunkRows = 16;
+inline constexpr int kMaxChunks = 8;
+
+/// Of a ring of chunks.
+struct ChunkBarriers {
+  Barrier full[kMaxChunks];
+  Barrier empty[kMaxChunks];
+};
 
 /// A chunk in shared memory, of tiles of kColumns columns.
 template <typename T, int kColumns>
@@ -24,6 +32,7 @@ struct LineChunk {
   static constexpr int kUnit = 16 / sizeof(T);
   static constexpr int kPitch = kColumns + kUnit;  // elements of a row: its share of a line
   static constexpr int kElements = kChunkRows * kPitch;
+  static constexpr int kBytes = kElements * sizeof(T);
 };
 
 /// Where a tile's column 0 lies in the lines of its group's channels.
@@ -70,16 +79,29 @@ struct LineEnds {
 };
 
 /// Stores a line to `y`, whose column 0 is at `values`, by one warp. The few elements before and
-/// behind its whole units of 16 bytes are stored one by one.
+/// behind its whole units of 16 bytes are stored one by one. Several units are read before the
+/// first is written, so that the reads do not wait for each other.
 template <typename T>
 __device__ __forceinline__ void store_line(const LineEnds<T>& ends, const T* values, T* y) {
   constexpr int kUnit = 16 / sizeof(T);
+  constexpr int kAtOnce = 4;
   const int lane = threadIdx.x % 32;
   const int shift = static_cast<int>(reinterpret_cast<uintptr_t>(y) % 16 / sizeof(T));
   const int low = ((shift + ends.low + kUnit - 1) & ~(kUnit - 1)) - shift;
   const int high = max(((shift + ends.high) & ~(kUnit - 1)) - shift, low);
-  for (int i = low + lane * kUnit; i < high; i += 32 * kUnit) {
-    *reinterpret_cast<uint4*>(y + i) = *reinterpret_cast<const uint4*>(values + i);
+#pragma unroll 1
+  for (int i = low + lane * kUnit; i < high; i += kAtOnce * 32 * kUnit) {
+    uint4 loaded[kAtOnce] = {};
+#pragma unroll
+    for (int u = 0; u < kAtOnce; ++u) {
+      const int at = i + u * 32 * kUnit;
+      if (at < high) loaded[u] = *reinterpret_cast<const uint4*>(values + at);
+    }
+#pragma unroll
+    for (int u = 0; u < kAtOnce; ++u) {
+      const int at = i + u * 32 * kUnit;
+      if (at < high) *reinterpret_cast<uint4*>(y + at) = loaded[u];
+    }
   }
   const int head = ends.low + lane, tail = max(high, ends.low) + lane;
   if (head < min(low, ends.high)) y[head] = values[head];
@@ -112,19 +134,22 @@ __device__ __forceinline__ bool has_whole_lines(const ImplicitGemm& p, const Gem
   return p.advance == columns || !place.first_of_sample;
 }
 
-/// Where a lane finds and stores its 16 bytes of the lines of its warp, in a tile that has whole
-/// lines. Warp w stores lines w, w + kWarps and so on of each chunk; every kRepeat-th line lies
-/// alike to the sectors of y.
+/// Where a lane of storing warp `storer` finds and stores its 16 bytes of the lines of a tile that
+/// has whole lines. The lanes of a warp take as many lines at once as they have bytes for; every
+/// kRepeat-th line lies alike to the sectors of y.
 template <typename Tile>
 struct WholeLines {
   using T = typename Tile::T;
   static constexpr int kBytes = sizeof(T);
-  static constexpr int kWarps = Tile::kMultipliers / 32;
+  static constexpr int kLineBytes = Tile::kColumns * kBytes;
+  static constexpr int kTurns = (kLineBytes + 511) / 512;  // of 512 bytes of a warp
+  static constexpr int kAtOnce = kTurns > 1 ? 1 : 512 / kLineBytes;
   static constexpr int kRepeat = 32 / kBytes;
-  static constexpr int kClasses = kRepeat / kWarps;
+  static constexpr int kClassLines = Tile::kStorers * kAtOnce;  // of all warps
+  static constexpr int kClasses = kRepeat / kClassLines;
   static constexpr int kPitch = LineChunk<T, Tile::kColumns>::kPitch * kBytes;
-  static constexpr int kTurns = (Tile::kColumns * kBytes + 511) / 512;  // of 512 bytes of a warp
 
+  int line;              ///< the lane's first of each chunk
   char* y[kClasses];     ///< of the next line of each class
   int source[kClasses];  ///< of its line in a chunk, in bytes from the chunk's first
   int64_t step;          ///< from a line of a class to the next
@@ -132,9 +157,11 @@ struct WholeLines {
   bool has_ends;         ///< elements before and behind its whole units of 16 bytes, one unit
 
   __device__ __forceinline__ WholeLines(const ImplicitGemm& p, const GemmTilePlace& place,
-                                        const LineStart& start)
+                                        const LineStart& start, int storer)
       : step(p.out_length * (kBytes * kRepeat)) {
-    const int lane_bytes = threadIdx.x % 32 * 16;
+    const int lane = threadIdx.x % 32;
+    const int lane_bytes = lane * 16 % kLineBytes;
+    line = storer * kAtOnce + lane * 16 / kLineBytes;
     const bool overlap = p.advance < Tile::kColumns;
     const int64_t row_bytes = p.out_length * kBytes;
     has_ends = !overlap && ((row_bytes | start.first * kBytes) % 16 != 0 ||
@@ -142,34 +169,33 @@ struct WholeLines {
     count = p.advance * kBytes - (has_ends ? 16 : 0) - lane_bytes;
 #pragma unroll
     for (int c = 0; c < kClasses; ++c) {
-      const int line = threadIdx.x / 32 + c * kWarps;
-      const T* first = static_cast<const T*>(p.y) + start.element(p, place.row + line);
+      const T* first =
+          static_cast<const T*>(p.y) + start.element(p, place.row + line + c * kClassLines);
       const auto address = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(first));
       const int offset = (-address & (overlap ? 31 : 15)) + lane_bytes;
       y[c] = const_cast<char*>(reinterpret_cast<const char*>(first)) + offset;
-      source[c] = line * kPitch + (address & 15) + offset;
+      source[c] = (line + c * kClassLines) * kPitch + (address & 15) + offset;
     }
   }
 
   /// Stores the warp's lines of the next chunk, of which `lines` exist. Lines are read before the
   /// first is written, so that the reads do not wait for each other.
   __device__ __forceinline__ void store_chunk(const char* values, int lines) {
-    lines -= threadIdx.x / 32;
 #pragma unroll
     for (int i = 0; i < kChunkRows / kRepeat; ++i) {
       uint4 loaded[kClasses][kTurns] = {};
 #pragma unroll
       for (int at = 0; at < kClasses * kTurns; ++at) {
         const int c = at / kTurns, turn = at % kTurns;
-        const char* line = values + source[c] + i * kRepeat * kPitch;
+        const char* from = values + source[c] + i * kRepeat * kPitch;
         if (turn * 512 < count) {
-          loaded[c][turn] = *reinterpret_cast<const uint4*>(line + turn * 512);
+          loaded[c][turn] = *reinterpret_cast<const uint4*>(from + turn * 512);
         }
       }
 #pragma unroll
       for (int at = 0; at < kClasses * kTurns; ++at) {
         const int c = at / kTurns, turn = at % kTurns;
-        if (turn * 512 < count && i * kRepeat + c * kWarps < lines) {
+        if (turn * 512 < count && line + i * kRepeat + c * kClassLines < lines) {
           *reinterpret_cast<uint4*>(y[c] + turn * 512) = loaded[c][turn];
         }
       }
@@ -179,17 +205,17 @@ struct WholeLines {
   }
 };
 
-/// Stores the ends of the lines of a chunk, which WholeLines leaves out. `channel` is that of the
-/// first of `lines`.
+/// Stores the ends of a storing warp's lines of a chunk, which WholeLines leaves out. `channel` is
+/// that of the first of `lines`.
 template <typename Tile>
 __device__ __forceinline__ void store_line_ends(const ImplicitGemm& p, const LineStart& start,
                                                 int channel, int lines,
-                                                const typename Tile::T* values) {
+                                                const typename Tile::T* values, int storer) {
   using T = typename Tile::T;
   using Chunk = LineChunk<T, Tile::kColumns>;
   const int lane = threadIdx.x % 32;
 #pragma unroll 1
-  for (int line = threadIdx.x / 32; line < lines; line += Tile::kMultipliers / 32) {
+  for (int line = storer; line < lines; line += Tile::kStorers) {
     T* y = static_cast<T*>(p.y) + start.element(p, channel + line);
     const int shift = start.shift<T>(p, channel + line);
     const int before = -shift & (Chunk::kUnit - 1);
@@ -198,15 +224,14 @@ __device__ __forceinline__ void store_line_ends(const ImplicitGemm& p, const Lin
   }
 }
 
-/// Stores chunk `chunk` of a tile, which is at `values`, by all warps.
+/// Stores a storing warp's lines of chunk `chunk` of a tile, which is at `values`.
 template <typename Tile>
 __device__ __forceinline__ void store_any_chunk(const ImplicitGemm& p, const GemmTilePlace& place,
                                                 const LineStart& start, int chunk,
-                                                const typename Tile::T* values) {
+                                                const typename Tile::T* values, int storer) {
   using T = typename Tile::T;
-  constexpr int kWarps = Tile::kMultipliers / 32;
 #pragma unroll 1
-  for (int i = threadIdx.x / 32; i < kChunkRows / 8 * p.row_channels; i += kWarps) {
+  for (int i = storer; i < kChunkRows / 8 * p.row_channels; i += Tile::kStorers) {
     const ChunkLine<T, Tile::kColumns> line(p, place, start, chunk, i);
     if (line.channel >= p.group_outputs) return;
     T* y = static_cast<T*>(p.y) + start.element(p, line.channel);
@@ -214,29 +239,32 @@ __device__ __forceinline__ void store_any_chunk(const ImplicitGemm& p, const Gem
   }
 }
 
-/// Adds the bias to a thread's sums of a tile. kPhased: a column has several phases, so that eights
-/// of rows may hold fewer channels.
-template <typename Tile, bool kPhased, int kSums>
-__device__ __forceinline__ void add_bias(const ImplicitGemm& p, const GemmTilePlace& place,
-                                         float (&sum)[Tile::kBlocks][kSums]) {
-  const int t = threadIdx.x % 4;
-  const int first = kPhased ? place.row / 8 * p.row_channels : place.row + 2 * t;
-  const float* bias = p.epilogue.bias + place.group * p.group_outputs + first;
-  const int channels = p.group_outputs - first;
+/// The bias of row `row` of a tile.
+__device__ __forceinline__ float bias_of_row(const ImplicitGemm& p, const GemmTilePlace& place,
+                                             int row) {
+  const int line = p.phases == 1 ? row % 8 : row % 8 / p.phases;
+  const int channel = (place.row + row) / 8 * p.row_channels + line;
+  if (line >= p.row_channels || channel >= p.group_outputs) return 0.0f;
+  return __ldg(p.epilogue.bias + place.group * p.group_outputs + channel);
+}
+
+/// Adds the bias of a tile's rows to a thread's sums.
+template <typename Tile, int kSums>
+__device__ __forceinline__ void add_bias(const float* bias, float (&sum)[Tile::kBlocks][kSums]) {
 #pragma unroll
   for (int j = 0; j < Tile::kRows / 8; ++j) {
+    const float2 two = *reinterpret_cast<const float2*>(bias + 8 * j + threadIdx.x % 4 * 2);
 #pragma unroll
-    for (int e = 0; e < 2; ++e) {
-      const int channel = kPhased ? j * p.row_channels + (2 * t + e) / p.phases : 8 * j + e;
-      const float added = channel < channels ? __ldg(bias + channel) : 0.0f;
-#pragma unroll
-      for (int v = 0; v < 2 * Tile::kBlocks; ++v) sum[v / 2][4 * j + 2 * (v % 2) + e] += added;
+    for (int v = 0; v < 2 * Tile::kBlocks; ++v) {
+      sum[v / 2][4 * j + 2 * (v % 2)] += two.x;
+      sum[v / 2][4 * j + 2 * (v % 2) + 1] += two.y;
     }
   }
 }
 
 /// Where a thread puts its sums of a chunk, in elements from the chunk's first: those of row 2 t +
-/// e of eight rows, of the columns from `column` on. kPhased as above.
+/// e of eight rows, of the columns from `column` on. kPhased: a column has several phases, so that
+/// eights of rows may hold fewer channels.
 template <typename Tile, bool kPhased>
 struct StagedRows {
   using T = typename Tile::T;
@@ -268,68 +296,110 @@ struct StagedRows {
   __device__ __forceinline__ void stage(const ImplicitGemm& p, const GemmTilePlace& place,
                                         const LineStart& start, int eight,
                                         const float (&sum)[Tile::kBlocks][kSums], T* values) const {
-    const int phases = kPhased ? p.phases : 1;
+    if (kPhased && p.phases % 2 == 0 && !p.odd_rows) {
+      if (exists[0]) stage_phases(p, place, start, eight, sum, values);
+      return;
+    }
 #pragma unroll
     for (int e = 0; e < 2; ++e) {
       if (!exists[e]) continue;
 #pragma unroll
       for (int i = 0; i < kChunkRows / 8; ++i) {
-        const int channel = (place.row / 8 + eight + i) * p.row_channels + line[e];
-        T* at = values + row[e] + (kPhased ? start.shift<T>(p, channel) : late[e]);
+        T* at = target(p, place, start, eight + i, e, values) + i * 8 * Chunk::kPitch;
 #pragma unroll
         for (int v = 0; v < 2 * Tile::kBlocks; ++v) {
-          at[i * 8 * Chunk::kPitch + (64 * (v / 2) + 8 * (v % 2)) * phases] =
-              from_float<T>(sum[v / 2][4 * (eight + i) + 2 * (v % 2) + e]);
+          at[column_offset(p, v)] = from_float<T>(sum[v / 2][4 * (eight + i) + 2 * (v % 2) + e]);
         }
+      }
+    }
+  }
+
+ private:
+  /// Of the v-th column from the thread's first.
+  static __device__ __forceinline__ int column_offset(const ImplicitGemm& p, int v) {
+    return (64 * (v / 2) + 8 * (v % 2)) * (kPhased ? p.phases : 1);
+  }
+  /// Where row e of eight `eight` of the tile goes, but for the eights before in its chunk.
+  __device__ __forceinline__ T* target(const ImplicitGemm& p, const GemmTilePlace& place,
+                                       const LineStart& start, int eight, int e, T* values) const {
+    if constexpr (!kPhased) return values + row[e] + late[e];
+    return values + row[e] + start.shift<T>(p, (place.row / 8 + eight) * p.row_channels + line[e]);
+  }
+  /// Rows 2 t and 2 t + 1 are phases of one channel, which are neighbours in y.
+  template <int kSums>
+  __device__ __forceinline__ void stage_phases(const ImplicitGemm& p, const GemmTilePlace& place,
+                                               const LineStart& start, int eight,
+                                               const float (&sum)[Tile::kBlocks][kSums],
+                                               T* values) const {
+#pragma unroll
+    for (int i = 0; i < kChunkRows / 8; ++i) {
+      T* at = target(p, place, start, eight + i, 0, values) + i * 8 * Chunk::kPitch;
+#pragma unroll
+      for (int v = 0; v < 2 * Tile::kBlocks; ++v) {
+        const float* pair = sum[v / 2] + 4 * (eight + i) + 2 * (v % 2);
+        store_pair(at + column_offset(p, v), pair[0], pair[1]);
       }
     }
   }
 };
 
-/// Stores a thread's sums of one tile by way of two chunks in turn: `chunk` counts them. kWhole:
-/// the tile has whole lines.
-template <typename Tile, bool kPhased, bool kWhole, int kSums>
-__device__ __forceinline__ void store_by_chunks(const ImplicitGemm& p, const GemmTilePlace& place,
-                                                const LineStart& start, int column,
-                                                const float (&sum)[Tile::kBlocks][kSums],
-                                                typename Tile::T* staging, int& chunk) {
-  using T = typename Tile::T;
+/// Hands a thread's finished sums of one tile to the storing warps, chunk after chunk. `column` is
+/// the thread's first of the tile, `at` the place of the next chunk.
+template <typename Tile, bool kPhased, int kSums>
+__device__ __forceinline__ void stage_tile(const ImplicitGemm& p, const GemmTilePlace& place,
+                                           const float (&sum)[Tile::kBlocks][kSums], int column,
+                                           typename Tile::T* staging, ChunkBarriers& barriers,
+                                           GatherRingPosition& at) {
+  const LineStart start(p, place);
   const StagedRows<Tile, kPhased> rows(p, place, start, column);
-  WholeLines<Tile> lines(p, place, start);
 #pragma unroll
-  for (int c = 0; c < Tile::kRows / kChunkRows; ++c, ++chunk) {
-    const int row = place.row + c * kChunkRows;
-    if (row >= p.group_rows) break;
-    T* values = staging + chunk % 2 * LineChunk<T, Tile::kColumns>::kElements;
-    rows.stage(p, place, start, c * (kChunkRows / 8), sum, values);
-    named_barrier(1, Tile::kMultipliers);
-    if constexpr (kWhole) {
-      const int existing = min(kChunkRows, p.group_outputs - row);
-      lines.store_chunk(reinterpret_cast<const char*>(values), existing);
-      if (lines.has_ends) store_line_ends<Tile>(p, start, row, existing, values);
-    } else {
-      store_any_chunk<Tile>(p, place, start, c, values);
-    }
+  for (int c = 0; c < Tile::kRows / kChunkRows; ++c) {
+    if (place.row + c * kChunkRows >= p.group_rows) break;
+    barriers.empty[at.slot].wait(at.parity ^ 1);
+    rows.stage(p, place, start, c * (kChunkRows / 8), sum,
+               staging + at.slot * LineChunk<typename Tile::T, Tile::kColumns>::kElements);
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barriers.full[at.slot].arrive();
+    at.advance(p.chunks);
   }
 }
 
-/// Finishes a thread's sums of one tile and stores them. `column` is the thread's first of the
-/// tile.
-template <typename Tile, bool kPhased, int kSums>
-__device__ __forceinline__ void store_tile(const ImplicitGemm& p, const GemmTilePlace& place,
-                                           float (&sum)[Tile::kBlocks][kSums], int column,
-                                           typename Tile::T* staging, int& chunk) {
-  if (p.epilogue.bias != nullptr) add_bias<Tile, kPhased>(p, place, sum);
-  if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
-    const Bend bend(p.epilogue.activation);
-#pragma unroll
-    for (int b = 0; b < Tile::kBlocks; ++b) bend.apply(sum[b]);
+/// Stores storing warp `storer`'s lines of one tile. kWhole: the tile has whole lines.
+template <typename Tile, bool kWhole>
+__device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTilePlace& place,
+                                             const LineStart& start, int storer,
+                                             const typename Tile::T* staging,
+                                             ChunkBarriers& barriers, GatherRingPosition& at) {
+  using T = typename Tile::T;
+  WholeLines<Tile> lines(p, place, start, storer);
+#pragma unroll 1
+  for (int c = 0; c < Tile::kRows / kChunkRows; ++c) {
+    const int row = place.row + c * kChunkRows;
+    if (row >= p.group_rows) break;
+    const T* values = staging + at.slot * LineChunk<T, Tile::kColumns>::kElements;
+    barriers.full[at.slot].wait(at.parity);
+    if constexpr (kWhole) {
+      const int existing = min(kChunkRows, p.group_outputs - row);
+      lines.store_chunk(reinterpret_cast<const char*>(values), existing);
+      if (lines.has_ends) store_line_ends<Tile>(p, start, row, existing, values, storer);
+    } else {
+      store_any_chunk<Tile>(p, place, start, c, values, storer);
+    }
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barriers.empty[at.slot].arrive();
+    at.advance(p.chunks);
   }
+}
+
+template <typename Tile>
+__device__ __forceinline__ void store_tile(const ImplicitGemm& p, const GemmTilePlace& place,
+                                           int storer, const typename Tile::T* staging,
+                                           ChunkBarriers& barriers, GatherRingPosition& at) {
   const LineStart start(p, place);
-  if (!kPhased && has_whole_lines(p, place, start, Tile::kColumns)) {
-    store_by_chunks<Tile, false, true>(p, place, start, column, sum, staging, chunk);
+  if (has_whole_lines(p, place, start, Tile::kColumns)) {
+    store_chunks<Tile, true>(p, place, start, storer, staging, barriers, at);
   } else {
-    store_by_chunks<Tile, kPhased, false>(p, place, start, column, sum, staging, chunk);
+    store_chunks<Tile, false>(p, place, start, storer, staging, barriers, at);
   }
 }
 

@@ -70,9 +70,9 @@ struct GatherRow {
     units.end = max(units.begin, units.end);
   }
 
-  /// The copy of the units, to `target`.
-  __device__ __forceinline__ BulkCopy copy(const T* target) const {
-    return {shared_address(target + units.begin),
+  /// The copy of the units, where element 0 is at shared address `target`.
+  __device__ __forceinline__ BulkCopy copy_to(uint32_t target) const {
+    return {target + units.begin * static_cast<uint32_t>(sizeof(T)),
             (units.end - units.begin) * static_cast<uint32_t>(sizeof(T)),
             reinterpret_cast<const char*>(source + units.begin)};
   }
@@ -85,38 +85,85 @@ struct GatherRow {
   }
 };
 
-/// Whether all positions and channels of a window are in x, `channel` channels further.
-__device__ __forceinline__ bool is_whole(const ImplicitGemm& p, const GatherWindow& window,
-                                         int channel) {
-  return window.position >= 0 && window.position + p.row_length <= p.in_length &&
-         window.channels - channel >= p.stage_units * p.unit_channels;
+/// Whether x has all positions of a window.
+__device__ __forceinline__ bool has_positions(const ImplicitGemm& p, const GatherWindow& window) {
+  return window.position >= 0 && window.position + p.row_length <= p.in_length;
 }
 
-/// Starts the copies of a warp's share of the window of a stage to `target`: it is warp `loader` of
-/// `loaders`. They count at `full`, which waits for the warp, too.
+/// What loading warp `loader` of `loaders` brings of a window: rows [begin, end).
+struct LoaderRows {
+  int begin;
+  int end;
+
+  __device__ __forceinline__ LoaderRows(const ImplicitGemm& p, const GatherWindow& window,
+                                        int loader, int loaders) {
+    const int existing = min(p.stage_units * p.unit_channels, window.channels);
+    const int share = (existing + loaders - 1) / loaders;
+    begin = min(existing, loader * share);
+    end = min(existing, begin + share);
+  }
+};
+
+/// Starts the copies of a warp's rows of the window of a stage to `target`. They count at `full`,
+/// which waits for the warp, too.
 template <typename T>
 __device__ __forceinline__ void start_window(const ImplicitGemm& p, const GatherWindow& window,
-                                             int loader, int loaders, char* target, Barrier& full) {
+                                             const LoaderRows& rows, char* target, Barrier& full) {
   const int lane = threadIdx.x % 32;
-  const int existing = min(p.stage_units * p.unit_channels, window.channels);
-  const int share = (existing + loaders - 1) / loaders;
-  const int end = min(existing, (loader + 1) * share);
-  for (int first = loader * share; first < end; first += 32) {
+  for (int first = rows.begin; first < rows.end; first += 32) {
     BulkCopy mine{};
-    if (first + lane < end) {
+    if (first + lane < rows.end) {
       const GatherRow<T> row(p, window, first + lane);
       T* place = reinterpret_cast<T*>(target + (first + lane) * p.row_pitch * 4);
       row.copy_rest(place);
-      mine = row.copy(place);
+      mine = row.copy_to(shared_address(place));
     }
     const uint32_t bytes = __reduce_add_sync(0xffffffffu, mine.bytes);
     if (lane == 0) full.expect(bytes);
     __syncwarp();
-    bulk_copy_lanes(mine, min(32, end - first), full);
+    bulk_copy_lanes(mine, min(32, rows.end - first), full);
   }
   __syncwarp();
   if (lane == 0) full.arrive();
 }
+
+/// The copies of a warp's rows of the windows of a tile, where those of a stage are those of the
+/// stage before, whole units of 16 bytes further: other channels, the same positions. Then a warp
+/// does little for each stage, and short stages do not wait for it.
+template <typename T>
+struct RepeatedCopies {
+  BulkCopy first;  ///< the lane's of stage 0; its shared address counts from the slot
+  uint32_t bytes;  ///< of all lanes
+  int64_t step;    ///< bytes of x from a stage to the next
+  int count;       ///< of lanes that copy
+  bool exist;
+
+  __device__ __forceinline__ RepeatedCopies(const ImplicitGemm& p, const GatherWindow& window,
+                                            const LoaderRows& rows) {
+    const int stage_channels = p.stage_units * p.unit_channels;
+    const int64_t begin = window.row * p.in_length + window.position;
+    const int64_t end = begin + (window.channels - 1) * p.in_length + p.row_length;
+    constexpr int kUnit = kUnitBytes / sizeof(T);
+    count = rows.end - rows.begin;
+    step = stage_channels * p.in_length * static_cast<int64_t>(sizeof(T));
+    exist = count <= 32 && step % kUnitBytes == 0 && window.channels % stage_channels == 0 &&
+            begin >= kUnit && end + kUnit <= p.in_elements;
+    first = {};
+    const int row = rows.begin + static_cast<int>(threadIdx.x) % 32;
+    if (row < rows.end) first = GatherRow<T>(p, window, row).copy_to(row * p.row_pitch * 4);
+    bytes = __reduce_add_sync(0xffffffffu, first.bytes);
+  }
+
+  /// Starts those of a stage to the slot at `target`, as start_window() does.
+  __device__ __forceinline__ void start(int stage, const char* target, Barrier& full) const {
+    if (threadIdx.x % 32 == 0) full.arrive_and_expect(bytes);
+    __syncwarp();
+    BulkCopy mine = first;
+    mine.shared += shared_address(target);
+    mine.global += stage * step;
+    bulk_copy_lanes(mine, count, full);
+  }
+};
 
 /// Makes zeros of what a window has beyond x, `channel` channels further, by `threads` threads, of
 /// which this is `thread`.

@@ -142,19 +142,30 @@ int64_t tap_of_unit(const GemmPlan& plan, const GemmTile& tile, int64_t unit) {
   return unit % 2 == 0 ? first : 2 * even + 1 - first;
 }
 
+// Chunks take what four stages leave: tiles of few products wait for the stores of the last, those
+// of many for their loads.
+void lay_chunks(GemmPlan& plan, const GemmTile& tile, int64_t stage_bytes, int64_t shared_bytes) {
+  constexpr int64_t kFewestStages = 4;
+  if (tile.most_chunks == 0) return;
+  const int64_t left = shared_bytes - kFewestStages * stage_bytes;
+  plan.chunks = static_cast<int>(
+      std::clamp<int64_t>(left / tile.chunk_bytes, plan.fewest_chunks, tile.most_chunks));
+  plan.all_chunk_bytes = plan.chunks * tile.chunk_bytes;
+}
+
 void lay_shared_memory(GemmPlan& plan, const GemmTile& tile) {
   const int64_t shared_bytes = tile.shared_bytes - plan.all_row_bytes();
   const int64_t all_weights = plan.weight_bytes * plan.stages();
-  const int64_t most = tile.ring;
-  const int64_t resident_ring =
-      std::min<int64_t>((shared_bytes - all_weights) / plan.window_bytes, most);
   // A block keeps the weights of one row tile, so there must be blocks for all of them.
   constexpr int64_t kMostRowTiles = 64;
-  plan.resident = all_weights < shared_bytes && resident_ring >= 3 &&
-                  plan.row_tiles * plan.groups <= kMostRowTiles;
-  plan.ring = static_cast<int>(
-      plan.resident ? resident_ring
-                    : std::min(shared_bytes / (plan.window_bytes + plan.weight_bytes), most));
+  const auto lay_ring = [&](int64_t stage_bytes, int64_t bytes) {
+    lay_chunks(plan, tile, stage_bytes, bytes);
+    plan.ring = static_cast<int>(
+        std::clamp<int64_t>((bytes - plan.all_chunk_bytes) / stage_bytes, 0, tile.ring));
+  };
+  lay_ring(plan.window_bytes, shared_bytes - all_weights);
+  plan.resident = plan.ring >= 3 && plan.row_tiles * plan.groups <= kMostRowTiles;
+  if (!plan.resident) lay_ring(plan.window_bytes + plan.weight_bytes, shared_bytes);
 }
 
 // Cycles of a stage without what hides badly: fewer than four stages in flight do not hide a load.
@@ -205,20 +216,40 @@ struct StageWork {
         streamed(plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes)) {}
 };
 
-// Cycles of a block for the products of a tile whose operands are gathered. A stage takes what its
-// products take, what they and the gathering read from shared memory, or what its window and
-// weights take on their way there; a slot of the ring is loaded, waits and is read in turn.
-// Besides, threads gather. Fitted to 189 layers and tiles on an H200.
-double gathered_cycles(const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kWindowBytesPerCycle = 37.0;
-  constexpr double kWeightBytesPerCycle = 52.0;
-  constexpr double kLatency = 750.0;
-  constexpr double kStage = 470.0;
-  constexpr double kSharedReads = 0.87;
-  constexpr double kSplitProducts = 2.75;  // of three
+// Cycles that the multiplying threads of a block take to hand over a tile's sums, chunk by chunk;
+// they wait for the stores of the first where there are more chunks than slots.
+double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  constexpr int64_t kChunkRows = 16;
+  constexpr double kChunk = 525.0;
+  constexpr double kStoredBytesPerCycle = 13.8;
+  constexpr double kPhases = 2.7;   // lines of phases are stored one by one
+  constexpr double kSingles = 1.3;  // and halves of words put there one by one
+  constexpr double kEnds = 2.3;     // ends of lines that do not begin at sectors
+  const int64_t chunks = ceil_divide(std::min<int64_t>(tile.rows, plan.group_rows), kChunkRows);
+  const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
+                       static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
+  const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);
+  const bool has_singles = tile.element_bytes == 2 && p.out_length % 2 != 0;
+  const double hindrance =
+      plan.fold.phases > 1 ? kPhases * (has_singles ? kSingles : 1.0) : (has_ends ? kEnds : 1.0);
+  return hindrance * std::max(static_cast<double>(chunks) * kChunk, waits);
+}
+
+// Cycles of a block for a tile whose operands are gathered. A stage takes what its products take,
+// what they and the gathering read from shared memory, or what its window and weights take on their
+// way there; a slot of the ring is loaded, waits and is read in turn. Besides, threads gather.
+// Fitted to 402 plans of the layers of bench/conv1d_gpu.csv on an H200.
+double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  constexpr double kWindowBytesPerCycle = 48.0;
+  constexpr double kWeightBytesPerCycle = 58.0;
+  constexpr double kLatency = 1420.0;
+  constexpr double kStage = 303.0;
+  constexpr double kTapStage = 312.0;  // more, where stages differ in their taps
+  constexpr double kSharedReads = 0.75;
+  constexpr double kSplitProducts = 2.3;  // of three
   const bool split = tile.parts == 2, wide = tile.element_bytes == 4;
   const double blocks = tile.columns / 64.0;
-  const double gathering = (split ? 61.0 : (wide ? 14.0 : 44.0)) * blocks;  // of a step
+  const double gathering = (split ? 52.0 : (wide ? 9.0 : 33.0)) * blocks;  // of a step
   // Lanes that read every other or every fourth word share banks.
   const int64_t stride = std::min<int64_t>(plan.fold.stride & -plan.fold.stride, 8);
   const double reads = wide ? 16.0 * static_cast<double>(stride)
@@ -230,13 +261,15 @@ double gathered_cycles(const GemmPlan& plan, const GemmTile& tile) {
                        streamed / kWeightBytesPerCycle;
   const double multiplying = std::max(products, shared) * plan.steps;
   const double slot = (loads + kLatency + multiplying) / plan.ring;
-  return plan.stages() * (std::max({multiplying, loads, slot}) + gathering * plan.steps + kStage);
+  const double stage = kStage + (plan.tap_stages > 1 ? kTapStage : 0.0);
+  return plan.stages() * (std::max({multiplying, loads, slot}) + gathering * plan.steps + stage) +
+         handing_cycles(p, plan, tile);
 }
 
 // Ranks ways to cut the stages of a tile. Its rates are hopeful: with those that tiles are measured
 // by, stages would be cut too large, which leaves too few of them in flight.
-double rank_stages(const GemmPlan& plan, const GemmTile& tile) {
-  if (tile.gathers) return gathered_cycles(plan, tile);
+double rank_stages(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  if (tile.gathers) return gathered_cycles(p, plan, tile);
   const StageWork work(plan, tile);
   // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
   const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
@@ -247,7 +280,7 @@ double rank_stages(const GemmPlan& plan, const GemmTile& tile) {
 // Cycles of one multiprocessor for a tile: each stage takes the longest of its products, its loads
 // and what the L2 brings to all blocks. As measured on an H200.
 double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  if (tile.gathers) return gathered_cycles(plan, tile);
+  if (tile.gathers) return gathered_cycles(p, plan, tile);
   constexpr double kL2BytesPerCycle = 29.0;  // for each block
   constexpr double kTile = 2000.0;
   const double kStage = plan.by_rows ? 300.0 : 430.0;
@@ -352,18 +385,24 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   const auto consider = [&](int64_t units, int64_t taps) {
     const GemmPlan candidate = with_stage(p, plan, tile, channel_units, tap_units, units, taps);
     if (!candidate.valid) return;
-    const double rank = rank_stages(candidate, tile);
+    const double rank = rank_stages(p, candidate, tile);
     if (best.valid && rank >= best_rank) return;
     best = candidate;
     best_rank = rank;
   };
-  const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
-  for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {
+  const auto consider_stages = [&] {
     for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
       for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
         const int64_t taps = ceil_divide(tap_units, pieces);
         if (ceil_divide(tap_units, taps) == pieces) consider(units, taps);
       }
+    }
+  };
+  const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
+  for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {
+    for (plan.fewest_chunks = 2; plan.fewest_chunks <= 4; plan.fewest_chunks += 2) {
+      consider_stages();
+      if (tile.most_chunks <= plan.fewest_chunks) break;
     }
   }
   if (best.valid) best.tile_cycles = predict_cycles(p, best, tile);

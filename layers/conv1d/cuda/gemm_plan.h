@@ -43,6 +43,8 @@ struct GemmTile {
   bool gathers = false;      ///< windows are rows of x, from which operands are gathered
   int gathered_steps = 1;    ///< that are gathered at once: they divide those of a stage
   int element_bytes = 4;     ///< of x, of a kernel that gathers
+  int64_t chunk_bytes = 0;   ///< of rows on their way to y, of a kernel that stores by chunks
+  int most_chunks = 0;
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the
@@ -84,6 +86,9 @@ struct GemmPlan {
   int64_t weight_bytes = 0;  ///< of a stage
   bool resident = false;     ///< all weights stay in shared memory
   int ring = 0;              ///< stages in flight
+  int chunks = 0;            ///< of rows on their way to y
+  int fewest_chunks = 2;
+  int64_t all_chunk_bytes = 0;
   // Tiles.
   int row_channels = 8;  ///< output channels of eight rows
   int phase_blocks = 1;  ///< eights of rows of one channel
@@ -100,10 +105,10 @@ struct GemmPlan {
   /// Bytes of all buffers of rows.
   int64_t all_row_bytes() const { return by_rows ? kLoadingWarps * row_buffers * row_bytes : 0; }
 
-  /// Bytes of shared memory that buffers, stages and resident weights take.
+  /// Bytes of shared memory that buffers, stages, resident weights and chunks take.
   int64_t shared_bytes() const {
     return ring * (window_bytes + (resident ? 0 : weight_bytes)) +
-           (resident ? stages() * weight_bytes : 0) + all_row_bytes();
+           (resident ? stages() * weight_bytes : 0) + all_row_bytes() + all_chunk_bytes;
   }
 };
 

@@ -61,6 +61,7 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.window_bytes = static_cast<int>(plan.window_bytes);
   g.weight_bytes = static_cast<int>(plan.weight_bytes);
   g.ring = plan.ring;
+  g.chunks = plan.chunks;
   g.resident = plan.resident;
   g.steps = plan.steps;
   std::copy(plan.residue, plan.residue + plan.residues, g.residue);

@@ -101,6 +101,7 @@ struct ImplicitGemm {
   int window_bytes;
   int weight_bytes;
   int ring;
+  int chunks;
   bool resident;
   int steps;
   int residue[kMaxResidues];

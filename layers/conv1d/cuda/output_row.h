@@ -37,6 +37,17 @@ template <int kColumns>
 inline constexpr int kStagingBytes = (8 * (kStagedColumns<kColumns> + 8) + 16) * 4 +
                                      16 * kHalves<kColumns> * sizeof(StagedRow);
 
+/// Stores two neighbours, the first at an even element.
+__device__ __forceinline__ void store_pair(float* target, float a, float b) {
+  *reinterpret_cast<float2*>(target) = {a, b};
+}
+__device__ __forceinline__ void store_pair(__half* target, float a, float b) {
+  *reinterpret_cast<__half2*>(target) = __floats2half2_rn(a, b);
+}
+__device__ __forceinline__ void store_pair(__nv_bfloat16* target, float a, float b) {
+  *reinterpret_cast<__nv_bfloat162*>(target) = __floats2bfloat162_rn(a, b);
+}
+
 /// A warp's part of a tile.
 struct FragmentPlace {
   int64_t sample;

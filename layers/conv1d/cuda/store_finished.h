@@ -42,17 +42,6 @@ __device__ __forceinline__ void finish_sums(const ImplicitGemm& p, const Fragmen
   }
 }
 
-/// Stores two neighbours, the first at an even element.
-__device__ __forceinline__ void store_pair(float* target, float a, float b) {
-  *reinterpret_cast<float2*>(target) = {a, b};
-}
-__device__ __forceinline__ void store_pair(__half* target, float a, float b) {
-  *reinterpret_cast<__half2*>(target) = __floats2half2_rn(a, b);
-}
-__device__ __forceinline__ void store_pair(__nv_bfloat16* target, float a, float b) {
-  *reinterpret_cast<__nv_bfloat162*>(target) = __floats2bfloat162_rn(a, b);
-}
-
 /// Arranges the rows of one h. `shift` is that of row `lane`.
 template <int kColumns, typename T>
 __device__ __forceinline__ void arrange_rows(const ImplicitGemm& p, int shift, int h,

@@ -33,7 +33,7 @@ double store_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& 
 // faster than memory. Rates as measured.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 4e-6;
-  constexpr double kFirstTile = 12e-6;  // from a cold instruction cache
+  constexpr double kFirstTile = 5e-6;  // from a cold instruction cache
   constexpr double kHindrance = 1.1;
   constexpr double kStreaming = 1.10;  // in TF32: weights come later than a stage alone says,
   constexpr double kRounding = 1.08;   // and windows are rounded

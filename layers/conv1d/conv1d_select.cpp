@@ -14,9 +14,9 @@ namespace engine {
 namespace {
 
 std::vector<Conv1dKernel> make_table() {
-  std::vector<Conv1dKernel> table = {cpu::conv1d_dense(),  cpu::conv1d_dense_channels(),
-                                     cpu::conv1d_rows(),   cpu::conv1d_fft(),
-                                     cpu::conv1d_matrix(), cpu::conv1d_direct()};
+  std::vector<Conv1dKernel> table = {
+      cpu::conv1d_dense(), cpu::conv1d_dense_channels(), cpu::conv1d_winograd(), cpu::conv1d_rows(),
+      cpu::conv1d_fft(),   cpu::conv1d_matrix(),         cpu::conv1d_direct()};
   if constexpr (kWithCuda) {
     if (cuda::runs_sm90()) {
       table.push_back(cuda::conv1d_gather_gemm_sm90());

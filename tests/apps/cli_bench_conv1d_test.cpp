@@ -18,7 +18,8 @@ using nlohmann::json;
 
 namespace {
 
-// Strided, dilated, padded, grouped, depthwise, transposed, long and of one position, each small.
+// Strided, dilated, padded, grouped, depthwise, transposed, long, of one position and of more
+// channels, each small.
 constexpr const char* kSuite =
     "name,batch,in_channels,out_channels,kernel_size,stride,padding,dilation,groups,length,"
     "transposed\n"
@@ -27,7 +28,8 @@ constexpr const char* kSuite =
     "depthwise,3,16,16,7,1,3,1,16,65,0\n"
     "transposed,2,8,12,5,3,2,2,4,40,1\n"
     "long,1,1,2,150,1,0,1,1,400,0\n"
-    "single,5,40,12,3,1,1,1,1,1,0\n";
+    "single,5,40,12,3,1,1,1,1,1,0\n"
+    "wide,1,40,12,3,1,1,1,1,90,0\n";
 
 json run_suite(const std::string& arguments) {
   const TemporaryFolder folder;
@@ -43,7 +45,7 @@ json run_suite(const std::string& arguments) {
 
 TEST_CASE("bench --conv1d: every case once, by the kernel that the table chooses, and right") {
   const json report = run_suite("--device cpu");
-  REQUIRE(report["measurements"].size() == 6);
+  REQUIRE(report["measurements"].size() == 7);
   CHECK(report["copy_bytes_per_second"] > 0.0);
   CHECK(report["matrix_flops_per_second"]["fp32"] > 0.0);
   for (const json& measured : report["measurements"]) {
@@ -63,7 +65,7 @@ TEST_CASE("bench --conv1d: every case once, by the kernel that the table chooses
 }
 
 TEST_CASE("bench --conv1d --all-kernels: every row that can compute a case, one of them chosen") {
-  const json report = run_suite("--device cpu --all-kernels --shape plain,transposed,long,single");
+  const json report = run_suite("--device cpu --all-kernels --shape transposed,long,single,wide");
   std::set<std::string> kernels;
   int chosen = 0;
   for (const json& measured : report["measurements"]) {

@@ -10,6 +10,9 @@ namespace engine::cpu {
 Conv1dKernel conv1d_dense();
 /// The same with vectors of output channels, for short signals.
 Conv1dKernel conv1d_dense_channels();
+/// Dense problems of several taps with fewer products: Winograd's minimal filtering
+/// (WinogradConvolution).
+Conv1dKernel conv1d_winograd();
 /// Short reductions: one output channel at once, over the input in place (RowConvolution).
 Conv1dKernel conv1d_rows();
 /// Long kernels with stride 1, by Fourier transforms (FftConvolution).

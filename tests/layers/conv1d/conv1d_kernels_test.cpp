@@ -111,6 +111,41 @@ TEST_CASE("every Conv1d kernel on kernels of one tap") {
   }
 }
 
+// Pairs of outputs within and across vectors, with one or both of them beyond the end.
+TEST_CASE("every Conv1d kernel on dilated pairs of outputs") {
+  uint64_t seed = 20;
+  for (const int dilation : {1, 2, 4, 8, 16, 17, 24, 32, 40, 70}) {
+    for (const int length : {dilation, dilation + 1, 97, 2 * dilation, 301}) {
+      check_kernels({"Conv1d",
+                     fmt::format("{{out_channels: 11, kernel_size: 3, dilation: {}, padding: {}, "
+                                 "padding_mode: replicate}}",
+                                 dilation, dilation),
+                     {{{2, 24, length + 2 * dilation}}},
+                     seed++});
+    }
+  }
+}
+
+TEST_CASE("every Conv1d kernel on filters in groups of three taps") {
+  uint64_t seed = 80;
+  for (const int taps : {3, 4, 5, 6, 7, 11, 15, 31}) {
+    for (const int stride : {1, 2, 5}) {
+      check_kernels({"Conv1d",
+                     fmt::format("{{out_channels: 34, groups: 2, kernel_size: {}, stride: {}, "
+                                 "padding: {}}}",
+                                 taps, stride, taps / 2),
+                     {{{2, 46, 333}}},
+                     seed++});
+    }
+  }
+  // Sums in several parts, of several tiles.
+  check_kernels({"Conv1d", "{out_channels: 20, kernel_size: 5, padding: 2}", {{{1, 400, 700}}}, 1});
+  check_kernels({"Conv1d",
+                 "{out_channels: 9, kernel_size: 3, dilation: 20, stride: 4}",
+                 {{{1, 300, 900}}},
+                 2});
+}
+
 TEST_CASE("every Conv1d kernel on long reductions for few outputs") {
   check_kernels({"Conv1d", "{out_channels: 10, kernel_size: 1}", {{{1, 2049, 1}}}, 5});
   check_kernels({"Conv1d", "{out_channels: 3, kernel_size: 7, padding: 3}", {{{1, 513, 40}}}, 6});
@@ -180,7 +215,9 @@ TEST_CASE("Conv1d kernels have names of their own") {
 
 TEST_CASE("the CPU's choice among Conv1d kernels") {
   const auto cpu = Device::Type::kCpu;
-  CHECK(chosen("{out_channels: 128, kernel_size: 3}", {2, 64, 131072}, cpu) == "conv1d_dense_cpu");
+  CHECK(chosen("{out_channels: 128, kernel_size: 3}", {2, 64, 131072}, cpu) ==
+        "conv1d_winograd_cpu");
+  CHECK(chosen("{out_channels: 128, kernel_size: 1}", {2, 64, 131072}, cpu) == "conv1d_dense_cpu");
   CHECK(chosen("{out_channels: 512, kernel_size: 3, padding: 1}", {1, 512, 9}, cpu) ==
         "conv1d_dense_channels_cpu");
   CHECK(chosen("{out_channels: 512, kernel_size: 3, groups: 512}", {1, 512, 16000}, cpu) ==
@@ -189,6 +226,23 @@ TEST_CASE("the CPU's choice among Conv1d kernels") {
         "conv1d_rows_cpu");
   CHECK(chosen("{out_channels: 256, kernel_size: 3, padding: 1}", {64, 256, 1}, cpu) ==
         "conv1d_matrix_cpu");
+}
+
+TEST_CASE("the CPU computes with fewer products where that is as accurate, and faster") {
+  const auto choice = [](const std::string& attributes, const Shape& input) {
+    return chosen(attributes, input, Device::Type::kCpu);
+  };
+  const std::string winograd = "conv1d_winograd_cpu";
+  for (const int dilation : {1, 2, 4, 32, 128}) {
+    const std::string attributes = fmt::format(
+        "{{out_channels: 64, kernel_size: 3, padding: causal, dilation: {}}}", dilation);
+    CHECK(choice(attributes, {1, 64, 16384}) == winograd);
+  }
+  CHECK(choice("{out_channels: 128, kernel_size: 80, stride: 4}", {1, 1, 16000}) == winograd);
+  // Few products, two taps, few outputs.
+  CHECK(choice("{out_channels: 64, kernel_size: 3}", {1, 4, 16384}) != winograd);
+  CHECK(choice("{out_channels: 64, kernel_size: 2}", {1, 64, 16384}) != winograd);
+  CHECK(choice("{out_channels: 64, kernel_size: 3}", {1, 64, 9}) != winograd);
 }
 
 TEST_CASE("the CPU's choice for long kernels") {

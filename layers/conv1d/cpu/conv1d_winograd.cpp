@@ -1,0 +1,101 @@
+// conv1d_winograd_cpu: dense convolutions on the CPU with two thirds of the products.
+//
+//   y[b, m, l] = f(bias[m] + sum over c, k of w[m, c, k] x[b, c, l S - left + k D]), x and y in NCL
+//
+// Winograd's minimal filtering F(2, 3): two outputs that share inputs take four products for three
+// taps in place of six (winograd_panel.h). Filters of more taps are groups of three, and what is
+// left; strides leave one filter for each remainder of the tap by the stride. The products are
+// matrix products of transformed weights [M, C] and transformed inputs [C, pairs], summed in
+// registers, with AVX-512 8 output channels x 16 pairs, 32 vectors in all with what they read.
+// Weights are transformed once at load, in double precision, and take 4/3 of their size for three
+// taps. Inputs are transformed a tile at a time, up to 256 KB in the second-level cache
+// (WinogradConvolution): compulsory bytes, and no workspace.
+//
+// The error against fp64 is no more than a plain fp32 sum's (root mean square over random data):
+// 0.89 of it for 64 channels and 3 taps, 0.34 for 512. Sums of less than 64 products round more and
+// are left to other kernels, and so are filters whose remainders have more groups of two taps than
+// of three. Transposed problems are left out, and where a piece of D / gcd(S, D) outputs neither
+// divides a vector nor is longer than one.
+//
+// What limits it: products, and for few output channels the transform, whose stores each serve M
+// products. Measured on one core of an AMD EPYC (Zen 4) with AVX-512, whose products peak at 117
+// GFLOP/s: see docs/benchmarks.md.
+#include <cmath>
+#include <memory>
+
+#include "layers/conv1d/conv1d_taps.h"
+#include "layers/conv1d/cpu/conv1d_cpu.h"
+#include "layers/conv1d/cpu/convolution_step.h"
+#include "layers/conv1d/cpu/cpu_cost.h"
+#include "layers/conv1d/cpu/winograd_convolution.h"
+
+namespace engine::cpu {
+namespace {
+
+bool can_implement(const Conv1dProblem& p) {
+  return !p.transposed && WinogradConvolution::can_implement(tap_problem(p));
+}
+
+// All output channels over a panel of `vectors` vectors of columns.
+double panel_cycles(const WinogradLoop& loop, const WinogradSteps& steps, int64_t rows,
+                    int64_t vectors, double chunks) {
+  const auto v = static_cast<double>(vectors);
+  const auto block = [&](int64_t block_rows) {
+    const auto r = static_cast<double>(block_rows);
+    const double loads = v + r * (loop.lanes > 8 ? 0.5 : 1.0);
+    return 0.5 * static_cast<double>(steps.products()) *
+               step_cycles(2.0 * r * v, 2.0 * loads, 1.0, loop.lanes) +
+           chunks * (35.0 + 8.0 * r * v);
+  };
+  return static_cast<double>(rows / loop.rows) * block(loop.rows) +
+         (rows % loop.rows == 0 ? 0.0 : block(rows % loop.rows));
+}
+
+// Transforming the inputs of one channel for `columns`.
+double transform_cycles(const WinogradTaps& taps, const WinogradColumns& columns, int64_t stride,
+                        const WinogradLoop& loop) {
+  const auto panels = static_cast<double>(columns.panels);
+  const auto vectors = static_cast<double>(ceil_divide(columns.panel_columns, loop.lanes));
+  const auto remainders = static_cast<double>(taps.remainders.size());
+  const double strided = stride == 1 ? 0.0 : 3.0 * static_cast<double>(loop.lanes);
+  constexpr double kPanelsAtOnce = 8.0;
+  return panels * vectors *
+             (remainders * (12.0 + strided) + 6.0 * static_cast<double>(taps.steps.products())) +
+         std::ceil(panels / kPanelsAtOnce) * remainders * 60.0;
+}
+
+double seconds(const Conv1dProblem& problem) {
+  const TapProblem p = tap_problem(problem);
+  const WinogradLoop loop = winograd_loop();
+  const WinogradTaps taps(p.taps);
+  const WinogradColumns columns(p.out_length, taps.distance, loop);
+  const WinogradSteps steps{taps.steps.apart * p.group_inputs, taps.steps.joint * p.group_inputs,
+                            taps.steps.sums * p.group_inputs};
+  const int64_t chunks = ceil_divide(steps.products() * loop.columns, loop.panel_floats);
+  const int64_t vectors = ceil_divide(columns.panel_columns, loop.lanes);
+  // A panel of less than whole vectors is stored value by value.
+  const bool whole = p.out_length % (2 * loop.columns) == 0;
+  const double values = whole ? 0.0 : 200.0 * static_cast<double>(p.group_outputs * chunks);
+  const double one =
+      static_cast<double>(columns.panels) *
+          panel_cycles(loop, steps, p.group_outputs, vectors, static_cast<double>(chunks)) +
+      static_cast<double>(p.group_inputs) *
+          transform_cycles(taps, columns, p.taps.in_stride(), loop) +
+      values;
+  return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
+         kCyclesPerSecond;
+}
+
+Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
+  const auto convolution =
+      std::make_shared<const WinogradConvolution>(tap_problem(p), context.threads);
+  return convolution_step(p, context, convolution, "weight of Winograd's products");
+}
+
+}  // namespace
+
+Conv1dKernel conv1d_winograd() {
+  return {"conv1d_winograd_cpu", Device::Type::kCpu, can_implement, seconds, prepare};
+}
+
+}  // namespace engine::cpu

@@ -1,0 +1,423 @@
+#include "layers/conv1d/cpu/winograd_convolution.h"
+
+#include <hwy/cache_control.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/cpu/share_work.h"
+#include "engine/round_up.h"
+#include "layers/conv1d/cpu/dense_panel.h"
+#include "layers/conv1d/cpu/strided_copy.h"
+#include "layers/conv1d/cpu/tap_tile.h"
+
+namespace engine::cpu {
+namespace {
+
+// Beside the tile of input they stay within a second-level cache of 512 KB.
+constexpr int64_t kWeightFloats = 49152;
+// What one remainder's inputs of a channel take, on a thread's stack.
+constexpr int64_t kMostTaps = 48;
+constexpr int64_t kMostTileColumns = 512;
+constexpr int64_t kMostLanes = 16;
+constexpr int64_t kMostPanelColumns = 24;
+constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 2) * kMostLanes;
+// So many even out the work.
+constexpr int64_t kItemsOfAThread = 6;
+// Inputs are fetched that many channels ahead.
+constexpr int64_t kChannelsAhead = 4;
+// Plain sums of fewer products round less.
+constexpr int64_t kLeastProducts = 64;
+
+WinogradSteps times(const WinogradSteps& steps, int64_t channels) {
+  return {steps.apart * channels, steps.joint * channels, steps.sums * channels};
+}
+
+// For each lane of two vectors of outputs, where it lies in a vector of y[t] and one of y[t + d];
+// and, for each lane of a vector of x[t] and one of x[t + d], where it lies in two of x.
+std::vector<int32_t> order_of_pieces(int64_t lanes, int64_t distance) {
+  std::vector<int32_t> order;
+  for (int64_t i = 0; i < 2 * lanes; ++i) {
+    const int64_t piece = i / distance;
+    const int64_t lane = piece % 2 * lanes + piece / 2 * distance + i % distance;
+    order.push_back(static_cast<int32_t>(lane));
+  }
+  for (int64_t odd = 0; odd < 2; ++odd) {
+    for (int64_t i = 0; i < lanes; ++i) {
+      const int64_t lane = (i / distance * 2 + odd) * distance + i % distance;
+      order.push_back(static_cast<int32_t>(lane));
+    }
+  }
+  return order;
+}
+
+// target[i] = what the channel has at position + i * stride for i < exist, and zero up to `count`.
+void copy_inputs(const float* channel, const TapProblem& p, int64_t position, int64_t exist,
+                 int64_t count, float* target) {
+  const int64_t stride = p.taps.in_stride();
+  const auto within = [&](int64_t inputs) {
+    return std::clamp<int64_t>(inputs <= 0 ? 0 : ceil_divide(inputs, stride), 0, exist);
+  };
+  const int64_t begin = within(-position);
+  const int64_t end = std::max(within(p.in_length - position), begin);
+  pad(channel, p.in_length, p.padding_mode, position, stride, begin, target);
+  if (end > begin) {
+    strided_copy(channel + position + begin * stride, stride, end - begin, target + begin);
+  }
+  pad(channel, p.in_length, p.padding_mode, position + end * stride, stride, exist - end,
+      target + end);
+  std::fill(target + exist, target + count, 0.0f);
+}
+
+}  // namespace
+
+WinogradTaps::WinogradTaps(const TapRule& rule) {
+  const PhaseTaps taps = rule.phase(0);
+  const int64_t common = std::gcd(rule.in_stride(), taps.shift);
+  distance = taps.shift / common;
+  step = rule.in_stride() / common;
+  for (int64_t r = 0; r < std::min(step, taps.count); ++r) {
+    remainders.push_back({r, taps.offset + r * taps.shift, ceil_divide(taps.count - r, step), {}});
+    Remainder& remainder = remainders.back();
+    for (int64_t first = 0; first < remainder.taps; first += 3) {
+      const int64_t count = std::min<int64_t>(remainder.taps - first, 3);
+      remainder.groups.push_back(
+          {first, count, 2 * steps.apart, count == 3 ? 2 * steps.joint : steps.sums});
+      ++steps.apart;
+      steps.joint += count == 3;
+      steps.sums += count == 2;
+    }
+  }
+}
+
+WinogradColumns::WinogradColumns(int64_t outputs, int64_t d, const WinogradLoop& loop)
+    : distance(d) {
+  const int64_t pairs = outputs / (2 * d);
+  count = pairs * d + std::min(outputs - pairs * 2 * d, d);
+  if (loop.lanes % d == 0) {
+    span_panels = 1;
+    span = panel_columns = loop.columns;
+  } else {
+    span_panels = ceil_divide(d, loop.columns);
+    span = d;
+    panel_columns = round_up(ceil_divide(d, span_panels), loop.lanes);
+  }
+  const int64_t spans = count / span;
+  panels = spans * span_panels + ceil_divide(count - spans * span, panel_columns);
+}
+
+WinogradColumns::Panel WinogradColumns::panel(int64_t index) const {
+  const int64_t within = index % span_panels * panel_columns;
+  const int64_t first = index / span_panels * span + within;
+  return {first, std::min({panel_columns, span - within, count - first}),
+          first / distance * 2 * distance + first % distance};
+}
+
+bool WinogradConvolution::can_implement(const TapProblem& problem) {
+  const PhaseTaps first = problem.taps.phase(0);
+  if (problem.taps.phases() > 1 || first.shift <= 0) return false;
+  const bool mostly_padding = (first.count - 1) * first.shift >= problem.in_length;
+  if (mostly_padding || problem.group_inputs * first.count < kLeastProducts) return false;
+  const WinogradTaps taps(problem.taps);
+  const WinogradLoop loop = winograd_loop();
+  const bool fits = taps.remainders.front().taps <= kMostTaps &&
+                    taps.steps.products() * loop.columns <= loop.panel_floats;
+  // Groups of two taps round more than plain sums; those of three make up for as many.
+  return fits && taps.steps.joint > 0 && taps.steps.joint >= taps.steps.sums &&
+         (loop.lanes % taps.distance == 0 || taps.distance > loop.lanes);
+}
+
+// One part of the work: a tile of columns, and some of the rows of a group.
+struct WinogradConvolution::Item {
+  const float* input;     // of the item's batch and group
+  const float* weights;   // of the group
+  const float* bias;      // of the group; null where there is none
+  const float* residual;  // of the item's batch and group; null where there is none
+  float* output;          // of the item's batch and group
+  int64_t first_panel;
+  int64_t panels;
+  int64_t first_block;
+  int64_t end_block;
+};
+
+WinogradConvolution::WinogradConvolution(const TapProblem& problem, int threads)
+    : problem_(problem),
+      loop_(winograd_loop()),
+      taps_(problem.taps),
+      columns_(problem.out_length, taps_.distance, loop_),
+      row_blocks_(ceil_divide(problem.group_outputs, loop_.rows)),
+      weight_count_(problem.groups * row_blocks_ * loop_.rows * problem.group_inputs *
+                    taps_.steps.products()) {
+  if (interleaves()) order_ = order_of_pieces(loop_.lanes, taps_.distance);
+  cut();
+  choose_tiles(threads);
+}
+
+double WinogradConvolution::seconds_of_run() const {
+  return 2.0 * static_cast<double>(problem_.batch) * static_cast<double>(columns_.count) *
+         static_cast<double>(weight_count_) / kThreadFlopsPerSecond;
+}
+
+// Chunks depend on the layer alone, so that every length finds the same packed weights.
+void WinogradConvolution::cut() {
+  const int64_t most = loop_.panel_floats / (taps_.steps.products() * loop_.columns);
+  const int64_t parts = ceil_divide(problem_.group_inputs, most);
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t begin = part * problem_.group_inputs / parts;
+    const int64_t channels = (part + 1) * problem_.group_inputs / parts - begin;
+    chunks_.push_back({begin, channels, times(taps_.steps, channels)});
+  }
+}
+
+// The longest tile that holds every chunk and leaves every thread enough tiles.
+void WinogradConvolution::choose_tiles(int threads) {
+  if (seconds_of_run() < kMinSharedSeconds) threads = 1;
+  const int64_t channels = ceil_divide(problem_.group_inputs, static_cast<int64_t>(chunks_.size()));
+  const int64_t panel_floats = channels * taps_.steps.products() * loop_.columns;
+  const int64_t parts = problem_.batch * problem_.groups;
+  const auto fits = [&](int64_t panels) {
+    const bool shared =
+        threads == 1 || parts * ceil_divide(columns_.panels, panels) >= kItemsOfAThread * threads;
+    return shared && panels * panel_floats <= loop_.tile_floats &&
+           panels * loop_.columns <= kMostTileColumns;
+  };
+  while (tile_panels_ < columns_.panels && fits(2 * tile_panels_)) tile_panels_ *= 2;
+  tiles_ = ceil_divide(columns_.panels, tile_panels_);
+  // Short signals are shared out by output channel too.
+  if (threads > 1) {
+    splits_ =
+        std::clamp(ceil_divide(kItemsOfAThread * threads, parts * tiles_), int64_t{1}, row_blocks_);
+  }
+}
+
+Tensor WinogradConvolution::pack_weights(
+    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+  Tensor packed = Tensor::zeros({weight_count_});
+  float* target = packed.data<float>();
+  const auto pack_block = [&](const Chunk& chunk, int64_t g, int64_t first) {
+    const int64_t end = std::min(first + loop_.rows, problem_.group_outputs);
+    // `products` of a group's weights w(0), w(1) and so on, for groups that have `taps` of them.
+    const auto pack = [&](const auto& has_taps, const auto&... products) {
+      const auto pack_group = [&](int64_t c, const WinogradTaps::Remainder& remainder,
+                                  const WinogradTaps::Group& group) {
+        const auto pack_product = [&](const auto& product) {
+          for (int64_t m = first; m < end; ++m) {
+            const auto w = [&](int64_t i) {
+              return double{
+                  weight(g, m, c, remainder.first_tap + (group.first_tap + i) * taps_.step)};
+            };
+            target[m - first] = static_cast<float>(product(w, group.taps));
+          }
+          target += loop_.rows;
+        };
+        if (has_taps(group.taps)) (pack_product(products), ...);
+      };
+      for (int64_t c = chunk.first_channel; c < chunk.first_channel + chunk.channels; ++c) {
+        for (const WinogradTaps::Remainder& remainder : taps_.remainders) {
+          for (const WinogradTaps::Group& group : remainder.groups) pack_group(c, remainder, group);
+        }
+      }
+    };
+    pack([](int64_t) { return true; }, [](const auto& w, int64_t) { return w(0) / 2.0; },
+         [](const auto& w, int64_t taps) { return w(taps - 1) / 2.0; });
+    pack([](int64_t taps) { return taps == 3; },
+         [](const auto& w, int64_t) { return (w(0) + w(1) + w(2)) / 2.0; },
+         [](const auto& w, int64_t) { return (w(0) - w(1) + w(2)) / 2.0; });
+    pack([](int64_t taps) { return taps == 2; },
+         [](const auto& w, int64_t) { return w(0) + w(1); });
+  };
+  for (int64_t g = 0; g < problem_.groups; ++g) {
+    for (const Chunk& chunk : chunks_) {
+      for (int64_t b = 0; b < row_blocks_; ++b) pack_block(chunk, g, b * loop_.rows);
+    }
+  }
+  return packed;
+}
+
+void WinogradConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) const {
+  const int64_t items = problem_.batch * problem_.groups * tiles_ * splits_;
+  threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
+    alignas(64) float tile[kMostTileFloats];
+    for (int64_t i = begin; i < end; ++i) {
+      const Item next = item_at(std::min(i + 1, end - 1), arrays);
+      run_item(item_at(i, arrays), i + 1 < end ? &next : nullptr, tile);
+    }
+  });
+}
+
+WinogradConvolution::Item WinogradConvolution::item_at(int64_t index,
+                                                       const ConvolutionArrays& arrays) const {
+  const TapProblem& p = problem_;
+  const int64_t split = index % splits_;
+  const int64_t tile = index / splits_ % tiles_;
+  const int64_t part = index / splits_ / tiles_;  // batch and group
+  const int64_t group = part % p.groups;
+  const int64_t first_output = part * p.group_outputs * p.out_length;
+  return {arrays.input + part * p.group_inputs * p.in_length,
+          arrays.weights + group * (weight_count_ / p.groups),
+          arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
+          arrays.residual ? arrays.residual + first_output : nullptr,
+          arrays.output + first_output,
+          tile * tile_panels_,
+          std::min(tile_panels_, columns_.panels - tile * tile_panels_),
+          split * row_blocks_ / splits_,
+          (split + 1) * row_blocks_ / splits_};
+}
+
+// Those that earlier tiles have not read.
+FetchAhead WinogradConvolution::inputs_of(const Item& item, const Chunk& chunk,
+                                          int64_t portions) const {
+  const PhaseTaps taps = problem_.taps.phase(0);
+  const int64_t reach = taps.offset + (taps.count - 1) * taps.shift;
+  const auto inputs_before = [&](int64_t panel) {
+    if (panel == 0) return int64_t{0};
+    if (panel == columns_.panels) return problem_.in_length;
+    const int64_t last = columns_.panel(panel).output - 1 + taps_.distance;
+    return std::clamp(last * problem_.taps.in_stride() + reach + 1, int64_t{0}, problem_.in_length);
+  };
+  const int64_t begin = inputs_before(item.first_panel);
+  const int64_t end = inputs_before(item.first_panel + item.panels);
+  return {item.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
+          end - begin, problem_.in_length, portions};
+}
+
+void WinogradConvolution::run_item(const Item& item, const Item* next, float* tile) const {
+  const int64_t portions = item.panels * (item.end_block - item.first_block);
+  for (const Chunk& chunk : chunks_) {
+    FetchAhead ahead;
+    if (&chunk != &chunks_.back()) {
+      ahead = inputs_of(item, *(&chunk + 1), portions);
+    } else if (next != nullptr) {
+      ahead = inputs_of(*next, chunks_.front(), portions);
+    }
+    transform(item, chunk, tile);
+    run_chunk(item, chunk, tile, ahead);
+  }
+}
+
+void WinogradConvolution::transform(const Item& item, const Chunk& chunk, float* tile) const {
+  for (int64_t c = 0; c < chunk.channels; ++c) {
+    for (const WinogradTaps::Remainder& remainder : taps_.remainders) {
+      if (interleaves()) {
+        transform_pieces(item, chunk, c, remainder, tile);
+      } else {
+        transform_rows(item, chunk, c, remainder, tile);
+      }
+    }
+  }
+}
+
+// All panels at once, from rows of every second piece of d inputs.
+void WinogradConvolution::transform_pieces(const Item& item, const Chunk& chunk, int64_t channel,
+                                           const WinogradTaps::Remainder& remainder,
+                                           float* tile) const {
+  const WinogradColumns::Panel first = columns_.panel(item.first_panel);
+  const WinogradColumns::Panel last = columns_.panel(item.first_panel + item.panels - 1);
+  const int64_t columns = last.first + last.columns - first.first;
+  const int64_t count =
+      round_up(columns, loop_.lanes) + round_up(remainder.taps / 2 * taps_.distance, loop_.lanes);
+  alignas(64) float copy[2 * kMostRowFloats];
+  alignas(64) float pieces[2][kMostRowFloats];
+  const float* row = item.input + (chunk.first_channel + channel) * problem_.in_length;
+  const float* source = inputs_at(row, remainder, first.output, 2 * count, copy);
+  const int64_t ahead = source == copy ? 0 : std::min(kChannelsAhead, chunk.channels - 1 - channel);
+  loop_.split(source, order_.data(), count, ahead * problem_.in_length, pieces[0], pieces[1]);
+  const float* inputs[kMostTaps + 1];
+  for (int64_t i = 0; i <= remainder.taps; ++i) {
+    inputs[i] = pieces[i % 2] + i / 2 * taps_.distance;
+  }
+  transform_groups(chunk, channel, remainder, inputs, columns, tile);
+}
+
+// Panel by panel, none of which reaches beyond a piece of d inputs.
+void WinogradConvolution::transform_rows(const Item& item, const Chunk& chunk, int64_t channel,
+                                         const WinogradTaps::Remainder& remainder,
+                                         float* tile) const {
+  alignas(64) float copies[kMostTaps + 1][kMostPanelColumns];
+  const float* row = item.input + (chunk.first_channel + channel) * problem_.in_length;
+  const float* inputs[kMostTaps + 1];
+  const int64_t ahead = std::min(kChannelsAhead, chunk.channels - 1 - channel) * problem_.in_length;
+  for (int64_t k = 0; k < item.panels; ++k) {
+    const WinogradColumns::Panel panel = columns_.panel(item.first_panel + k);
+    for (int64_t i = 0; i <= remainder.taps; ++i) {
+      inputs[i] = inputs_at(row, remainder, panel.output + i * taps_.distance,
+                            round_up(panel.columns, loop_.lanes), copies[i]);
+      if (inputs[i] != copies[i]) hwy::Prefetch(inputs[i] + ahead);
+    }
+    transform_groups(chunk, channel, remainder, inputs, panel.columns,
+                     tile + k * chunk.steps.products() * loop_.columns);
+  }
+}
+
+void WinogradConvolution::transform_groups(const Chunk& chunk, int64_t channel,
+                                           const WinogradTaps::Remainder& remainder,
+                                           const float* const* inputs, int64_t columns,
+                                           float* panel) const {
+  const int64_t apart = 2 * taps_.steps.apart * channel;
+  const int64_t joint = 2 * (chunk.steps.apart + taps_.steps.joint * channel);
+  const int64_t sums = 2 * (chunk.steps.apart + chunk.steps.joint) + taps_.steps.sums * channel;
+  for (const WinogradTaps::Group& group : remainder.groups) {
+    const int64_t joint_row = (group.taps == 3 ? joint : sums) + group.joint;
+    loop_.transform(
+        inputs + group.first_tap, group.taps, columns,
+        {panel + (apart + group.apart) * loop_.columns, panel + joint_row * loop_.columns,
+         chunk.steps.products() * loop_.columns, columns_.panel_columns});
+  }
+}
+
+// What outputs from `output` on read first of the channel: `count` inputs a stride apart, where
+// they are or in `copy`.
+const float* WinogradConvolution::inputs_at(const float* channel,
+                                            const WinogradTaps::Remainder& remainder,
+                                            int64_t output, int64_t count, float* copy) const {
+  const int64_t stride = problem_.taps.in_stride();
+  const int64_t position = remainder.offset + output * stride;
+  if (stride == 1 && position >= 0 && position + count <= problem_.in_length) {
+    return channel + position;
+  }
+  const int64_t exist = problem_.out_length + (remainder.taps - 1) * taps_.distance - output;
+  copy_inputs(channel, problem_, position, std::clamp<int64_t>(exist, 0, count), count, copy);
+  return copy;
+}
+
+// All panels of the tile times as many output channels as keep their weights in the cache, then the
+// next channels.
+void WinogradConvolution::run_chunk(const Item& item, const Chunk& chunk, const float* tile,
+                                    FetchAhead& ahead) const {
+  const int64_t products = chunk.steps.products();
+  const int64_t block_floats = products * loop_.rows;
+  const int64_t most_blocks = std::max<int64_t>(kWeightFloats / block_floats, 1);
+  const float* weights =
+      item.weights + chunk.first_channel * taps_.steps.products() * row_blocks_ * loop_.rows;
+  WinogradPanel panel{};
+  panel.steps = chunk.steps;
+  panel.distance = taps_.distance;
+  panel.order = order_.data();
+  panel.ahead = &ahead;
+  PanelOutput& output = panel.output;
+  output.row_stride = problem_.out_length;
+  output.column_stride = 1;
+  output.first = &chunk == &chunks_.front();
+  output.last = &chunk == &chunks_.back();
+  output.activation = problem_.activation;
+  output.residual_activation = problem_.residual_activation;
+  for (int64_t block = item.first_block; block < item.end_block; block += most_blocks) {
+    const int64_t row = block * loop_.rows;
+    const int64_t end_row = std::min(block + most_blocks, item.end_block) * loop_.rows;
+    panel.rows = std::min(end_row, problem_.group_outputs) - row;
+    panel.weights = weights + block * block_floats;
+    output.bias = item.bias ? item.bias + row : nullptr;
+    for (int64_t k = 0; k < item.panels; ++k) {
+      const WinogradColumns::Panel place = columns_.panel(item.first_panel + k);
+      const int64_t start = row * problem_.out_length + place.output;
+      panel.inputs = tile + k * products * loop_.columns;
+      panel.columns = place.columns;
+      panel.outputs = problem_.out_length - place.output;
+      output.y = item.output + start;
+      output.residual = item.residual ? item.residual + start : nullptr;
+      loop_.run(panel);
+    }
+  }
+}
+
+}  // namespace engine::cpu

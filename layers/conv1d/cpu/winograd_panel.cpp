@@ -1,0 +1,281 @@
+#include "layers/conv1d/cpu/winograd_panel.h"
+
+#include "engine/cpu/highway_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "layers/conv1d/cpu/winograd_panel.cpp"
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "layers/conv1d/cpu/panel_output-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace engine::cpu::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Two sums of each column, a vector of columns and a weight fill the registers. AVX-512 multiplies
+// by a weight in memory, so that tall blocks of one vector cost no more loads, and their panels are
+// short enough for the first-level cache.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kRows = 8;
+constexpr int kVectors = 1;
+#elif HWY_TARGET == HWY_NEON
+constexpr int kRows = 4;
+constexpr int kVectors = 3;
+#elif HWY_TARGET <= HWY_AVX2
+constexpr int kRows = 2;
+constexpr int kVectors = 3;
+#else
+constexpr int kRows = 2;
+constexpr int kVectors = 2;
+#endif
+
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+constexpr int64_t kColumns = kVectors * kLanes;
+
+// Loops over the vectors of a block are unrolled, else the compiler keeps them in memory.
+#define CONV1D_EACH_VECTOR(r, v) \
+  HWY_UNROLL(8) for (int r = 0; r < rows; ++r) HWY_UNROLL(3) for (int v = 0; v < vectors; ++v)
+
+// Which lanes of two vectors, counted through both, a third consists of.
+class Order {
+ public:
+  explicit Order(const int32_t* lanes) {
+#if HWY_TARGET != HWY_SCALAR
+    const hn::RebindToSigned<D> di;
+    const auto lane = hn::LoadU(di, lanes);
+    const auto last = hn::Set(di, kLanes - 1);
+    second_ = hn::RebindMask(D(), hn::Gt(lane, last));
+    indices_ = hn::IndicesFromVec(D(), hn::And(lane, last));
+#else
+    second_ = *lanes > 0;
+#endif
+  }
+
+  V pick(V a, V b) const {
+#if HWY_TARGET != HWY_SCALAR
+    return hn::IfThenElse(second_, hn::TableLookupLanes(b, indices_),
+                          hn::TableLookupLanes(a, indices_));
+#else
+    return second_ ? b : a;
+#endif
+  }
+
+ private:
+#if HWY_TARGET != HWY_SCALAR
+  hn::Mask<D> second_;
+  decltype(hn::IndicesFromVec(D(), hn::Zero(hn::RebindToSigned<D>()))) indices_;
+#else
+  bool second_;
+#endif
+};
+
+// sums[k] += the products of `steps` steps, of which each has `kinds`.
+template <int kinds, int rows, int vectors>
+HWY_INLINE void accumulate(int64_t steps, const float*& inputs, const float*& weights,
+                           V (*sums)[rows][vectors]) {
+  const D d;
+  for (int64_t step = 0; step < steps; ++step) {
+    HWY_UNROLL(2)
+    for (int k = 0; k < kinds; ++k, inputs += kColumns, weights += kRows) {
+      V columns[vectors];
+      for (int v = 0; v < vectors; ++v) columns[v] = hn::Load(d, inputs + v * kLanes);
+      for (int r = 0; r < rows; ++r) {
+        const V weight = hn::Set(d, weights[r]);
+        for (int v = 0; v < vectors; ++v) {
+          sums[k][r][v] = hn::MulAdd(weight, columns[v], sums[k][r][v]);
+        }
+      }
+    }
+  }
+}
+
+// Makes the sum and the difference of the two sums of each column.
+template <int rows, int vectors>
+HWY_INLINE void add_and_subtract(V (*sums)[rows][vectors]) {
+  CONV1D_EACH_VECTOR(r, v) {
+    const V sum = hn::Add(sums[0][r][v], sums[1][r][v]);
+    sums[1][r][v] = hn::Sub(sums[0][r][v], sums[1][r][v]);
+    sums[0][r][v] = sum;
+  }
+}
+
+// Fetches a block of y, or of the residual, which is laid out as y: its rows are too far apart for
+// the machine to foresee.
+template <int rows, int vectors>
+HWY_INLINE void prefetch_block(const WinogradPanel& p, const float* start, int64_t row) {
+  const int64_t second = kLanes % p.distance == 0 ? vectors * kLanes : p.distance;
+  CONV1D_EACH_VECTOR(r, v) {
+    const float* y = start + (row + r) * p.output.row_stride + v * kLanes;
+    hwy::Prefetch(y);
+    hwy::Prefetch(y + second);
+  }
+}
+
+// Stores `count` consecutive outputs of each row from `first` on.
+template <int rows, int vectors>
+HWY_INLINE void store(const WinogradPanel& p, bool whole_vectors, int64_t row, int64_t first,
+                      int64_t count, V (*sums)[vectors]) {
+  const D d;
+  if (whole_vectors && count == vectors * kLanes) {
+    return store_vectors<rows>(d, p.output, row, first, sums);
+  }
+  HWY_ALIGN float values[rows][vectors * kLanes];
+  HWY_UNROLL(8)
+  for (int r = 0; r < rows; ++r) {
+    HWY_UNROLL(6)
+    for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values[r] + v * kLanes);
+  }
+  if (count <= 0) return;
+  for (int r = 0; r < rows; ++r) store_values(p.output, values[r], row + r, first, count);
+}
+
+template <int rows, int vectors>
+HWY_INLINE void store_block(const WinogradPanel& p, bool whole_vectors, int64_t row,
+                            V (*sums)[rows][vectors]) {
+  if (kLanes % p.distance != 0) {
+    const int64_t first = HWY_MIN(p.columns, p.outputs);
+    const int64_t second = HWY_MIN(p.columns, p.outputs - p.distance);
+    store<rows>(p, whole_vectors, row, 0, first, sums[0]);
+    store<rows>(p, whole_vectors, row, p.distance, second, sums[1]);
+    return;
+  }
+  const Order first(p.order), second(p.order + kLanes);
+  V outputs[rows][2 * vectors];
+  CONV1D_EACH_VECTOR(r, v) {
+    outputs[r][2 * v] = first.pick(sums[0][r][v], sums[1][r][v]);
+    outputs[r][2 * v + 1] = second.pick(sums[0][r][v], sums[1][r][v]);
+  }
+  store<rows>(p, whole_vectors, row, 0, HWY_MIN(int64_t{2 * vectors} * kLanes, p.outputs), outputs);
+}
+
+template <int rows, int vectors>
+HWY_NOINLINE void block(const WinogradPanel& p, bool whole_vectors, int64_t row) {
+  const D d;
+  const float* inputs = p.inputs;
+  const float* weights = p.weights + row * p.steps.products();
+  prefetch_block<rows, vectors>(p, p.output.y, row);
+  if (p.output.last && p.output.residual) {
+    prefetch_block<rows, vectors>(p, p.output.residual, row);
+  }
+  V sums[2][rows][vectors];
+  CONV1D_EACH_VECTOR(r, v) { sums[0][r][v] = sums[1][r][v] = hn::Zero(d); }
+  accumulate<2, rows, vectors>(p.steps.apart, inputs, weights, sums);
+  add_and_subtract<rows, vectors>(sums);
+  accumulate<2, rows, vectors>(p.steps.joint, inputs, weights, sums);
+  accumulate<1, rows, vectors>(p.steps.sums, inputs, weights, sums);
+  add_and_subtract<rows, vectors>(sums);
+  store_block<rows, vectors>(p, whole_vectors, row, sums);
+}
+
+template <int rows>
+void row_block(const WinogradPanel& p, bool whole_vectors, int64_t row) {
+  const int64_t vectors = (p.columns + kLanes - 1) / kLanes;
+  p.ahead->fetch_portion();
+  if (vectors == kVectors) return block<rows, kVectors>(p, whole_vectors, row);
+  if (vectors == 1) return block<rows, 1>(p, whole_vectors, row);
+  block<rows, HWY_MIN(kVectors, 2)>(p, whole_vectors, row);
+}
+
+template <int rows>
+void last_row_block(const WinogradPanel& p, bool whole_vectors, int64_t row) {
+  if (p.rows - row == rows) return row_block<rows>(p, whole_vectors, row);
+  if constexpr (rows > 1) last_row_block<rows - 1>(p, whole_vectors, row);
+}
+
+void run_panel(const WinogradPanel& p) {
+  const bool whole_vectors = stores_vectors(p.output);
+  int64_t row = 0;
+  for (; row + kRows <= p.rows; row += kRows) row_block<kRows>(p, whole_vectors, row);
+  last_row_block<kRows - 1>(p, whole_vectors, row);
+}
+
+void split(const float* source, const int32_t* order, int64_t count, int64_t ahead, float* even,
+           float* odd) {
+  const D d;
+  const Order first(order + 2 * kLanes), second(order + 3 * kLanes);
+  for (int64_t i = 0; i < count; i += kLanes, source += 2 * kLanes) {
+    hwy::Prefetch(source + ahead);
+    hwy::Prefetch(source + kLanes + ahead);
+    const V a = hn::LoadU(d, source), b = hn::LoadU(d, source + kLanes);
+    hn::StoreU(first.pick(a, b), d, even + i);
+    hn::StoreU(second.pick(a, b), d, odd + i);
+  }
+}
+
+template <int taps>
+HWY_INLINE void transform_vector(const float* const* inputs, int64_t column, float* apart,
+                                 float* joint) {
+  const D d;
+  V x[taps + 1];
+  for (int i = 0; i <= taps; ++i) x[i] = hn::LoadU(d, inputs[i] + column);
+  if constexpr (taps == 1) {
+    hn::Store(x[0], d, apart);
+    hn::Store(x[1], d, apart + kColumns);
+  } else if constexpr (taps == 2) {
+    hn::Store(hn::Sub(x[0], x[1]), d, apart);
+    hn::Store(hn::Sub(x[2], x[1]), d, apart + kColumns);
+    hn::Store(x[1], d, joint);
+  } else {
+    hn::Store(hn::Sub(x[0], x[2]), d, apart);
+    hn::Store(hn::Sub(x[3], x[1]), d, apart + kColumns);
+    hn::Store(hn::Add(x[1], x[2]), d, joint);
+    hn::Store(hn::Sub(x[2], x[1]), d, joint + kColumns);
+  }
+}
+
+template <int taps>
+void transform_group(const float* const* inputs, int64_t columns, const WinogradRows& rows) {
+  float* apart = rows.apart;
+  float* joint = rows.joint;
+  for (int64_t first = 0; first < columns; first += rows.panel_columns) {
+    const int64_t count = HWY_MIN(rows.panel_columns, columns - first);
+    for (int64_t column = 0; column < count; column += kLanes) {
+      transform_vector<taps>(inputs, first + column, apart + column, joint + column);
+    }
+    apart += rows.panel_floats;
+    joint += rows.panel_floats;
+  }
+}
+
+void transform(const float* const* inputs, int64_t taps, int64_t columns,
+               const WinogradRows& rows) {
+  if (taps == 3) return transform_group<3>(inputs, columns, rows);
+  if (taps == 2) return transform_group<2>(inputs, columns, rows);
+  transform_group<1>(inputs, columns, rows);
+}
+
+// A panel takes 24 KB of a first-level cache of 32 KB, with AVX-512 all of it; tiles share the
+// second level with the weights.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kPanelFloats = 8192;
+constexpr int kTileFloats = 65536;
+#else
+constexpr int kPanelFloats = 6144;
+constexpr int kTileFloats = 32768;
+#endif
+
+WinogradLoop loop() {
+  return {kRows, kLanes, kColumns, kPanelFloats, kTileFloats, run_panel, split, transform};
+}
+
+#undef CONV1D_EACH_VECTOR
+
+}  // namespace
+}  // namespace engine::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace engine::cpu {
+
+HWY_EXPORT(loop);
+
+WinogradLoop winograd_loop() { return HWY_DYNAMIC_DISPATCH(loop)(); }
+
+}  // namespace engine::cpu
+#endif

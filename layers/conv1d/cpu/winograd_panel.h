@@ -1,0 +1,80 @@
+// The innermost loops of Winograd's minimal filtering on the CPU: what transforms the inputs of a
+// channel, and what multiplies transformed inputs and turns the products into outputs.
+//
+// A column is a pair of outputs, t and t + d, where d is how far apart a tap and the next one read
+// a channel. With x_i = x[t + i d], three taps w of both outputs take four products in place of
+// six:
+//   p = (x_1 + x_2) (w_0 + w_1 + w_2) / 2,  q = (x_2 - x_1) (w_0 - w_1 + w_2) / 2
+//   y[t] = (x_0 - x_2) w_0 + p + q,         y[t + d] = (x_3 - x_1) w_2 + p - q
+// and two taps three in place of four:
+//   p = x_1 (w_0 + w_1),  y[t] = (x_0 - x_1) w_0 + p,  y[t + d] = (x_2 - x_1) w_1 + p
+// Longer filters are groups of three taps, with two or a single one (two products) left over.
+//
+// A block of output channels times vectors of columns keeps two sums of each in registers. The
+// products that belong to y[t] or to y[t + d] come first, with half their weights: the sum and the
+// difference of the two sums are what p and q are added to, and their sum and difference are the
+// outputs. In this order sums are small for long, and round less than a plain sum does. Every
+// product has a row of transformed inputs of its own; rows and weights lie in the order of their
+// use.
+#pragma once
+
+#include <cstdint>
+
+#include "layers/conv1d/cpu/fetch_ahead.h"
+#include "layers/conv1d/cpu/panel_output.h"
+
+namespace engine::cpu {
+
+/// How many steps there are of each kind.
+struct WinogradSteps {
+  int64_t apart;  ///< a product for y[t] and one for y[t + d]
+  int64_t joint;  ///< a p and a q
+  int64_t sums;   ///< a p
+
+  int64_t products() const { return 2 * (apart + joint) + sums; }
+};
+
+/// What one call computes, with m counting `rows` output channels.
+struct WinogradPanel {
+  const float* inputs;   ///< [products, WinogradLoop::columns]
+  const float* weights;  ///< [blocks of WinogradLoop::rows channels, products, channels]
+  WinogradSteps steps;
+  int64_t rows;
+  int64_t columns;
+  int64_t distance;      ///< d; where it does not divide a vector, at least `columns`
+  const int32_t* order;  ///< order_of_pieces() of d where it divides a vector
+  int64_t outputs;       ///< that exist from the first column's y[t] on
+  PanelOutput output;    ///< counts outputs, not columns
+  FetchAhead* ahead;     ///< a portion of which each block of sums fetches
+};
+
+/// Where the transformed inputs of a group of taps belong: the rows of the first panel.
+struct WinogradRows {
+  float* apart;
+  float* joint;           ///< of p and q, or of p
+  int64_t panel_floats;   ///< from one panel to the next
+  int64_t panel_columns;  ///< of each but the last
+};
+
+/// The loops for the vector unit at hand.
+struct WinogradLoop {
+  int64_t rows;          ///< output channels in a block
+  int64_t lanes;         ///< floats of a vector
+  int64_t columns;       ///< of a panel
+  int64_t panel_floats;  ///< that all output channels pass over at once
+  int64_t tile_floats;   ///< of panels that are transformed at once, at most kMostTileFloats
+  void (*run)(const WinogradPanel& panel);
+  /// Takes pieces of d values of `source` to `even` and to `odd` in turns, `count` to each, a
+  /// multiple of a vector; d divides a vector. Fetches what lies `ahead` of them.
+  void (*split)(const float* source, const int32_t* order, int64_t count, int64_t ahead,
+                float* even, float* odd);
+  /// Transforms `columns` columns for a group of `taps` taps, where x_i is the row inputs[i]. Reads
+  /// and writes whole vectors.
+  void (*transform)(const float* const* inputs, int64_t taps, int64_t columns,
+                    const WinogradRows& rows);
+};
+
+/// For the best instruction set that the machine has.
+WinogradLoop winograd_loop();
+
+}  // namespace engine::cpu

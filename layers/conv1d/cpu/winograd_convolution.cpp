@@ -21,6 +21,7 @@ constexpr int64_t kMostTaps = 48;
 constexpr int64_t kMostTileColumns = 512;
 constexpr int64_t kMostLanes = 16;
 constexpr int64_t kMostPanelColumns = 24;
+constexpr int64_t kPanelsAtOnce = 8;
 constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 2) * kMostLanes;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
@@ -329,22 +330,29 @@ void WinogradConvolution::transform_pieces(const Item& item, const Chunk& chunk,
   transform_groups(chunk, channel, remainder, inputs, columns, tile);
 }
 
-// Panel by panel, none of which reaches beyond a piece of d inputs.
+// As many panels at once as lie in the same piece of d inputs.
 void WinogradConvolution::transform_rows(const Item& item, const Chunk& chunk, int64_t channel,
                                          const WinogradTaps::Remainder& remainder,
                                          float* tile) const {
-  alignas(64) float copies[kMostTaps + 1][kMostPanelColumns];
+  alignas(64) float copies[kMostTaps + 1][kPanelsAtOnce * kMostPanelColumns];
   const float* row = item.input + (chunk.first_channel + channel) * problem_.in_length;
   const float* inputs[kMostTaps + 1];
   const int64_t ahead = std::min(kChannelsAhead, chunk.channels - 1 - channel) * problem_.in_length;
-  for (int64_t k = 0; k < item.panels; ++k) {
-    const WinogradColumns::Panel panel = columns_.panel(item.first_panel + k);
+  int64_t panels = 0;
+  for (int64_t k = 0; k < item.panels; k += panels) {
+    const int64_t index = item.first_panel + k;
+    const int64_t left = columns_.span_panels - index % columns_.span_panels;
+    panels = std::min({kPanelsAtOnce, left, item.panels - k});
+    const WinogradColumns::Panel first = columns_.panel(index);
+    const WinogradColumns::Panel last = columns_.panel(index + panels - 1);
+    const int64_t columns = last.first + last.columns - first.first;
     for (int64_t i = 0; i <= remainder.taps; ++i) {
-      inputs[i] = inputs_at(row, remainder, panel.output + i * taps_.distance,
-                            round_up(panel.columns, loop_.lanes), copies[i]);
-      if (inputs[i] != copies[i]) hwy::Prefetch(inputs[i] + ahead);
+      inputs[i] = inputs_at(row, remainder, first.output + i * taps_.distance,
+                            round_up(columns, loop_.lanes), copies[i]);
+      if (inputs[i] == copies[i]) continue;
+      for (int64_t j = 0; j < columns; j += kMostLanes) hwy::Prefetch(inputs[i] + ahead + j);
     }
-    transform_groups(chunk, channel, remainder, inputs, panel.columns,
+    transform_groups(chunk, channel, remainder, inputs, columns,
                      tile + k * chunk.steps.products() * loop_.columns);
   }
 }

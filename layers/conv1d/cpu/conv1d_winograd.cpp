@@ -6,7 +6,7 @@
 // taps in place of six (winograd_panel.h). Filters of more taps are groups of three, and what is
 // left; strides leave one filter for each remainder of the tap by the stride. The products are
 // matrix products of transformed weights [M, C] and transformed inputs [C, pairs], summed in
-// registers, with AVX-512 8 output channels x 16 pairs, 32 vectors in all with what they read.
+// registers, with AVX-512 those of 8 output channels x 16 pairs in 16 vectors.
 // Weights are transformed once at load, in double precision, and take 4/3 of their size for three
 // taps. Inputs are transformed a tile at a time, up to 256 KB in the second-level cache
 // (WinogradConvolution): compulsory bytes, and no workspace.

@@ -21,7 +21,7 @@ constexpr int64_t kMostTaps = 48;
 constexpr int64_t kMostTileColumns = 512;
 constexpr int64_t kMostLanes = 16;
 constexpr int64_t kMostPanelColumns = 24;
-constexpr int64_t kPanelsAtOnce = 8;
+constexpr int64_t kPanelsAtOnce = 8;  // of those that lie in one piece
 constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 2) * kMostLanes;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;

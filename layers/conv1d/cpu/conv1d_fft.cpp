@@ -1,22 +1,24 @@
 // conv1d_fft_cpu: long kernels on the CPU, by Fourier transforms.
 //
-//   y[b, m, l] = f(bias[m] + sum over c, k of w[m, c, k] x[b, c, l - left + k D]), x and y in NCL
+//   y[b, m, l] = f(bias[m] + sum over c, k of w[m, c, k] x[b, c, l S - left + k D]), x and y in NCL
 //
-// A segment of N inputs gives N - (K - 1) D outputs, overlap-save: one transform for each input
-// channel, C products of spectra and one transform back for each output channel (FftConvolution).
-// The transforms are real ones, vectors along the length, without an order that anyone sees
-// (RingTransform); N is the power of two that costs least. Weights are transformed once at load,
-// which takes N floats for each input and output channel: what is beyond 256 MiB is left to other
-// kernels, and so are strides, transposed problems with one, less than 48 taps, sums of less than
-// 120 products and dilations above 4. Compulsory bytes, and up to three segments' spectra of the
-// input channels in the workspace of each thread: up to 4 MB, where a single one does not take
-// more.
+// A strided row counts as up to S of them: one for each remainder of its taps' positions by S. A
+// segment of N inputs of such a strand of T taps gives N - (T - 1) D outputs, overlap-save: one
+// transform for each strand, products of all strands' spectra and one transform back for each
+// output channel (FftConvolution). The transforms are real ones, vectors along the length, without
+// an order that anyone sees (RingTransform); N is the power of two that costs least. Weights are
+// transformed once at load, which takes N floats for each strand and output channel: what is beyond
+// 256 MiB is left to other kernels, and so are transposed problems with a stride, less than 48
+// taps, sums of less than 120 products and dilations above 4. Compulsory bytes, and up to three
+// segments' spectra of the strands in the workspace of each thread: up to 4 MB, where a single one
+// does not take more.
 //
 // What limits it: loads and stores of the transforms' passes, and for many channels the products of
 // spectra. Measured on one core of an AMD EPYC (Zen 3) with AVX2, whose products peak at 100
 // GFLOP/s: 108 ms for x [8, 768, 4096], 4095 taps, depthwise, of which the 3.2 GFLOP of transforms
 // and products make 30 GFLOP/s, or 30 %; direct sums would do 211 GFLOP, 19 times what the core has
-// time for.
+// time for. On one of Zen 4 with AVX-512, 117 GFLOP/s: 0.21 ms for x [1, 1, 16000], w [64, 1, 128],
+// stride 4, whose direct sums take 0.56 ms at least.
 #include <fmt/format.h>
 
 #include <memory>

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
+#include <numeric>
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
 #include "layers/conv1d/cpu/cpu_cost.h"
 #include "layers/conv1d/cpu/panel_output.h"
+#include "layers/conv1d/cpu/strided_copy.h"
 #include "layers/conv1d/cpu/tap_tile.h"
 
 namespace engine::cpu {
@@ -23,58 +24,71 @@ constexpr int64_t kEnoughSpans = 8;
 // Spectra of several segments that weights are read for once.
 constexpr int64_t kBlockBytes = int64_t{4} << 20;
 
-// Inputs from an output's first one to its last.
-int64_t span(const PhaseTaps& taps) { return (taps.count - 1) * std::abs(taps.shift) + 1; }
+int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
-// The input position that output 0 reads first.
-int64_t start(const PhaseTaps& taps) {
-  return std::min(taps.offset, taps.offset + (taps.count - 1) * taps.shift);
+int64_t terms(const TapProblem& p, const Strands& strands) {
+  return p.group_inputs * strands.count;
 }
 
-int64_t weight_bytes(const TapProblem& p, int64_t points) {
-  return p.groups * p.group_outputs * p.group_inputs * points * kFloatBytes;
+int64_t weight_bytes(const TapProblem& p, const Strands& strands, int64_t points) {
+  return p.groups * p.group_outputs * terms(p, strands) * points * kFloatBytes;
 }
 
-double seconds_of(const TapProblem& p, int64_t points) {
+double seconds_of(const TapProblem& p, const Strands& strands, int64_t points) {
   const auto n = static_cast<double>(points) / 2.0;
-  const int64_t segment_outputs = points - span(p.taps.phase(0)) + 1;
+  const int64_t segment_outputs = points - strands.span + 1;
   const auto segments = static_cast<double>(p.batch * p.groups) *
                         static_cast<double>(ceil_divide(p.out_length, segment_outputs));
-  const auto inputs = static_cast<double>(p.group_inputs);
+  const auto inputs = static_cast<double>(terms(p, strands));
   const auto outputs = static_cast<double>(p.group_outputs);
   const double transform = n * (0.31 * std::log2(n) + 0.5) + 100.0;
-  const double product = n * (p.group_inputs > 1 ? 0.45 : 0.8);
+  const double product = n * (inputs > 1.0 ? 0.45 : 0.8);
   const double stores = 2.0 * outputs * static_cast<double>(p.batch * p.groups * p.out_length);
   const double cycles = segments * ((inputs + outputs) * transform + inputs * outputs * product);
-  const double weights = 0.11 * static_cast<double>(weight_bytes(p, points));
+  const double weights = 0.11 * static_cast<double>(weight_bytes(p, strands, points));
   return (cycles + stores + weights + memory_cycles(p, false)) / kCyclesPerSecond;
 }
 
 }  // namespace
 
-std::optional<FftCut> cut_fft(const TapProblem& p) {
+Strands::Strands(const TapProblem& p) : stride(p.taps.in_stride()) {
   const PhaseTaps taps = p.taps.phase(0);
-  if (p.taps.in_stride() != 1 || p.taps.phases() != 1 || taps.count < 1) return std::nullopt;
-  const int64_t all = span(taps) - 1 + p.out_length;
+  count = std::min(taps.count, stride / std::gcd(stride, taps.shift));
+  start = std::min(place(taps, 0), place(taps, taps.count - 1));
+  span = std::max(place(taps, 0), place(taps, taps.count - 1)) - start + 1;
+}
+
+int64_t Strands::place(const PhaseTaps& taps, int64_t tap) const {
+  return floor_divide(taps.offset + tap * taps.shift, stride);
+}
+
+int64_t Strands::remainder(const PhaseTaps& taps, int64_t strand) const {
+  return taps.offset + strand * taps.shift - place(taps, strand) * stride;
+}
+
+std::optional<FftCut> cut_fft(const TapProblem& p) {
+  if (p.taps.phases() != 1 || p.taps.phase(0).count < 1) return std::nullopt;
+  const Strands strands(p);
+  const int64_t all = strands.span - 1 + p.out_length;
   std::optional<FftCut> best;
   for (int64_t points = RingTransform::kLeastPoints;; points *= 2) {
-    if (weight_bytes(p, points) > kMostWeightBytes) break;
-    if ((p.group_inputs + 2) * points * kFloatBytes > kMostSegmentBytes) break;
-    if (points >= span(taps)) {
-      const double seconds = seconds_of(p, points);
+    if (weight_bytes(p, strands, points) > kMostWeightBytes) break;
+    if ((terms(p, strands) + 2) * points * kFloatBytes > kMostSegmentBytes) break;
+    if (points >= strands.span) {
+      const double seconds = seconds_of(p, strands, points);
       if (!best || seconds < best->seconds) best = FftCut{points, seconds};
     }
-    if (points >= all || points >= std::max(kEnoughPoints, kEnoughSpans * span(taps))) break;
+    if (points >= all || points >= std::max(kEnoughPoints, kEnoughSpans * strands.span)) break;
   }
   return best;
 }
 
 FftConvolution::FftConvolution(const TapProblem& problem, const FftCut& cut, int threads)
-    : problem_(problem), transform_(cut.points), seconds_(cut.seconds) {
-  segment_outputs_ = points() - span(problem_.taps.phase(0)) + 1;
+    : problem_(problem), strands_(problem), transform_(cut.points), seconds_(cut.seconds) {
+  segment_outputs_ = points() - strands_.span + 1;
   segments_ = ceil_divide(problem_.out_length, segment_outputs_);
-  const int64_t spectra = problem_.group_inputs * points() * kFloatBytes;
-  const int64_t most = problem_.group_inputs == 1 ? 1 : RingTransform::kMostProducts;
+  const int64_t spectra = terms() * points() * kFloatBytes;
+  const int64_t most = terms() == 1 ? 1 : RingTransform::kMostProducts;
   block_segments_ = std::clamp(std::min(kBlockBytes / spectra, segments_), int64_t{1}, most);
   const int64_t blocks = problem_.batch * problem_.groups * ceil_divide(segments_, block_segments_);
   if (blocks < threads) {
@@ -85,7 +99,7 @@ FftConvolution::FftConvolution(const TapProblem& problem, const FftCut& cut, int
 
 // A signal, the spectra of an item's inputs, and those of one output channel.
 int64_t FftConvolution::slot_floats() const {
-  return points() + 16 + block_segments_ * (problem_.group_inputs + 1) * points();
+  return points() + 16 + block_segments_ * (terms() + 1) * points();
 }
 
 int64_t FftConvolution::workspace_bytes() const { return slots_ * slot_floats() * kFloatBytes; }
@@ -96,7 +110,7 @@ Tensor FftConvolution::pack_weights(
   const PhaseTaps taps = p.taps.phase(0);
   const int64_t numbers = transform_.numbers();
   const float scale = 1.0f / static_cast<float>(numbers);
-  Tensor packed = Tensor::empty({p.groups * p.group_outputs, p.group_inputs, points()});
+  Tensor packed = Tensor::empty({p.groups * p.group_outputs, terms(), points()});
   std::vector<float> signal(static_cast<size_t>(transform_.signal_floats()));
   // x to the power -lag is minus that to the power points - lag.
   const auto put = [&](int64_t lag, float value) {
@@ -104,15 +118,18 @@ Tensor FftConvolution::pack_weights(
     const int64_t place = i < numbers ? i : i - numbers + transform_.plane();
     signal[static_cast<size_t>(place)] = (lag == 0 ? scale : -scale) * value;
   };
+  const auto transform_row = [&](int64_t m, int64_t c, int64_t strand, float* spectrum) {
+    std::fill(signal.begin(), signal.end(), 0.0f);
+    for (int64_t i = strand; i < taps.count; i += strands_.count) {
+      put(strands_.place(taps, i) - strands_.start,
+          weight(m / p.group_outputs, m % p.group_outputs, c, taps.first + i * taps.step));
+    }
+    transform_.forward(signal.data(), spectrum, terms() * 2 * lanes());
+  };
   for (int64_t m = 0; m < p.groups * p.group_outputs; ++m) {
-    float* row = packed.data<float>() + m * p.group_inputs * points();
-    for (int64_t c = 0; c < p.group_inputs; ++c) {
-      std::fill(signal.begin(), signal.end(), 0.0f);
-      for (int64_t i = 0; i < taps.count; ++i) {
-        put(taps.offset + i * taps.shift - start(taps),
-            weight(m / p.group_outputs, m % p.group_outputs, c, taps.first + i * taps.step));
-      }
-      transform_.forward(signal.data(), row + c * 2 * lanes(), p.group_inputs * 2 * lanes());
+    float* row = packed.data<float>() + m * terms() * points();
+    for (int64_t term = 0; term < terms(); ++term) {
+      transform_row(m, term / strands_.count, term % strands_.count, row + term * 2 * lanes());
     }
   }
   return packed;
@@ -156,20 +173,19 @@ void FftConvolution::run_item(const Item& item, const Arrays& arrays, float* slo
   const int64_t vector = 2 * lanes();
   float* signal = slot;
   float* inputs = signal + points() + 16;
-  float* sums = inputs + block_segments_ * p.group_inputs * points();
+  float* sums = inputs + block_segments_ * terms() * points();
   const float* x =
       arrays.input + (item.sample * p.groups + item.group) * p.group_inputs * p.in_length;
   for (int64_t s = 0; s < item.segments; ++s) {
-    for (int64_t c = 0; c < p.group_inputs; ++c) {
-      fill(x + c * p.in_length, (item.segment + s) * segment_outputs_, signal);
-      transform_.forward(signal, inputs + s * p.group_inputs * points() + c * vector,
-                         p.group_inputs * vector);
+    for (int64_t term = 0; term < terms(); ++term) {
+      fill(x + term / strands_.count * p.in_length, term % strands_.count,
+           (item.segment + s) * segment_outputs_, signal);
+      transform_.forward(signal, inputs + s * terms() * points() + term * vector, terms() * vector);
     }
   }
   for (int64_t m = item.first; m < item.end; ++m) {
-    const int64_t filter = (item.group * p.group_outputs + m) * p.group_inputs;
-    transform_.multiply(arrays.weights + filter * points(), inputs, p.group_inputs, item.segments,
-                        sums);
+    const int64_t filter = (item.group * p.group_outputs + m) * terms();
+    transform_.multiply(arrays.weights + filter * points(), inputs, terms(), item.segments, sums);
     for (int64_t s = 0; s < item.segments; ++s) {
       transform_.inverse(sums + s * points(), signal);
       store(item, arrays, m, item.segment + s, signal);
@@ -177,23 +193,28 @@ void FftConvolution::run_item(const Item& item, const Arrays& arrays, float* slo
   }
 }
 
-// What the outputs of a segment read, then zeros.
-void FftConvolution::fill(const float* channel, int64_t first_output, float* signal) const {
-  const PhaseTaps taps = problem_.taps.phase(0);
-  const int64_t length = problem_.in_length, first = first_output + start(taps);
+// What the outputs of a segment read of a strand, then zeros.
+void FftConvolution::fill(const float* channel, int64_t strand, int64_t first_output,
+                          float* signal) const {
+  const int64_t length = problem_.in_length, stride = strands_.stride;
+  const int64_t first =
+      (first_output + strands_.start) * stride + strands_.remainder(problem_.taps.phase(0), strand);
   const int64_t outputs = std::min(segment_outputs_, problem_.out_length - first_output);
-  const int64_t count = outputs + span(taps) - 1;
+  const int64_t count = outputs + strands_.span - 1;
+  const int64_t before = first >= 0 ? 0 : ceil_divide(-first, stride);
+  const int64_t inside = first >= length ? 0 : ceil_divide(length - first, stride);
   const auto pad_part = [&](float* target, int64_t begin, int64_t end) {
-    pad(channel, length, problem_.padding_mode, first + begin, 1, end - begin, target + begin);
+    pad(channel, length, problem_.padding_mode, first + begin * stride, stride, end - begin,
+        target + begin);
   };
   for (int64_t half = 0; half < 2; ++half) {
     const int64_t begin = half * transform_.numbers(), all = begin + transform_.numbers();
     float* target = signal + half * transform_.plane() - begin;
     const int64_t end = std::clamp(count, begin, all);
-    const int64_t low = std::clamp(-first, begin, end);
-    const int64_t high = std::clamp(length - first, low, end);
+    const int64_t low = std::clamp(before, begin, end);
+    const int64_t high = std::clamp(inside, low, end);
     pad_part(target, begin, low);
-    std::copy(channel + first + low, channel + first + high, target + low);
+    strided_copy(channel + first + low * stride, stride, high - low, target + low);
     pad_part(target, high, end);
     std::fill(target + end, target + all, 0.0f);
   }

@@ -1,10 +1,13 @@
-// Convolutions of long kernels by Fourier transforms, for a TapProblem with one phase and stride 1.
+// Convolutions of long kernels by Fourier transforms, for a TapProblem with one phase.
+//
+// With a stride of S, inputs whose positions leave the same remainder by S are a strand: a signal
+// of its own, which the taps that read it move over one by one. So each channel counts as up to S.
 //
 // Outputs are cut into segments. A segment's inputs, as many as a transform has points, become a
-// spectrum for each input channel; the sum over channels of its products with the spectra of the
-// taps goes back through one transform for each output channel (RingTransform). Of a product's
-// outputs, those whose taps wrap around the end are left out (overlap-save). Threads share out
-// groups, batch and segments, and where those are too few the output channels.
+// spectrum for each strand; the sum over strands of its products with the spectra of their taps
+// goes back through one transform for each output channel (RingTransform). Of a product's outputs,
+// those whose taps wrap around the end are left out (overlap-save). Threads share out groups, batch
+// and segments, and where those are too few the output channels.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +28,22 @@ struct FftCut {
 };
 
 /// The cheapest number of points; nothing where the spectra of the taps take more than 256 MiB or
-/// those of a segment more than 64 MiB, or where the stride is not 1.
+/// those of a segment more than 64 MiB.
 std::optional<FftCut> cut_fft(const TapProblem& problem);
+
+/// The strands of one channel, and the taps that read them: tap i belongs to strand i % count.
+struct Strands {
+  explicit Strands(const TapProblem& problem);
+
+  int64_t stride;
+  int64_t count;
+  int64_t start;  ///< the first of a strand's inputs that output 0 reads; it may lie before them
+  int64_t span;   ///< of its inputs, from there to the last one that output 0 reads
+
+  /// Which of its strand's inputs a tap reads for output 0, and that strand's remainder.
+  int64_t place(const PhaseTaps& taps, int64_t tap) const;
+  int64_t remainder(const PhaseTaps& taps, int64_t strand) const;
+};
 
 /// A TapProblem cut into segments. Immutable; run() may be called from many threads.
 class FftConvolution {
@@ -37,8 +54,8 @@ class FftConvolution {
   /// Of the vectors that spectra consist of.
   int64_t lanes() const { return transform_.lanes(); }
 
-  /// Spectra in the order that run() reads: [groups, M, vectors, C], vectors of real parts followed
-  /// by the imaginary ones. `weight(g, m, c, k)` gives a tap.
+  /// Spectra in the order that run() reads: [groups, M, vectors, C, strands], vectors of real parts
+  /// followed by the imaginary ones. `weight(g, m, c, k)` gives a tap.
   Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
 
   /// What run() needs, with up to the number of threads that the constructor was told.
@@ -66,14 +83,17 @@ class FftConvolution {
     int64_t end;
   };
 
+  // Spectra whose products are summed up to that of an output channel.
+  int64_t terms() const { return problem_.group_inputs * strands_.count; }
   int64_t slot_floats() const;
   Item item(int64_t index) const;
   void run_item(const Item& item, const Arrays& arrays, float* slot) const;
-  void fill(const float* channel, int64_t first_output, float* signal) const;
+  void fill(const float* channel, int64_t strand, int64_t first_output, float* signal) const;
   void store(const Item& item, const Arrays& arrays, int64_t m, int64_t segment,
              const float* signal) const;
 
   TapProblem problem_;
+  Strands strands_;
   RingTransform transform_;
   double seconds_;
   int64_t slots_;             // threads that work at the same time, each in memory of its own

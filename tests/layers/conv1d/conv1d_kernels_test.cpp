@@ -89,6 +89,24 @@ TEST_CASE("every Conv1d kernel with kernels about as long as the input") {
        4});
 }
 
+// Strides that divide the dilation, that share a divisor with it, that do not, and that pass over
+// the whole kernel; signals that end within padding.
+TEST_CASE("every Conv1d kernel with long kernels and strides") {
+  auto check = [seed = uint64_t{1}](const std::string& attributes, const Shape& input) mutable {
+    check_kernels({"Conv1d", fmt::format("{{{}}}", attributes), {{input}}, seed++});
+  };
+  check("out_channels: 5, kernel_size: 128, stride: 4, padding: 62", {2, 1, 1601});
+  check("out_channels: 4, kernel_size: 121, stride: 3, padding: [200, 7]", {1, 2, 1000});
+  check("out_channels: 4, kernel_size: 130, stride: 2, dilation: 4, padding: 3", {1, 1, 1500});
+  check("out_channels: 6, kernel_size: 70, stride: 6, dilation: 4, groups: 3, padding: 90",
+        {1, 6, 700});
+  check("out_channels: 3, kernel_size: 120, stride: 130, padding: 10", {1, 1, 2000});
+  check("out_channels: 2, kernel_size: 150, stride: 7, padding: 149, padding_mode: reflect",
+        {1, 1, 400});
+  check("out_channels: 2, kernel_size: 150, stride: 5, padding: 70, padding_mode: circular",
+        {1, 1, 400});
+}
+
 TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
   check_kernels({"Conv1d", "{out_channels: 7, kernel_size: 3, padding: 1}", {{{1, 400, 130}}}, 1});
   check_kernels(
@@ -253,7 +271,10 @@ TEST_CASE("the CPU's choice for long kernels") {
   CHECK(chosen("{out_channels: 768, kernel_size: 4095, groups: 768, padding: 2047}", {8, 768, 4096},
                cpu) == "conv1d_fft_cpu");
   CHECK(chosen("{out_channels: 16, kernel_size: 64}", {1, 16, 16000}, cpu) == "conv1d_fft_cpu");
-  CHECK(chosen("{out_channels: 16, kernel_size: 64, stride: 4}", {1, 16, 16000}, cpu) !=
+  CHECK(chosen("{out_channels: 64, kernel_size: 128, stride: 4}", {1, 1, 16000}, cpu) ==
+        "conv1d_fft_cpu");
+  // Strides that leave few taps to a strand, and few outputs to a transform.
+  CHECK(chosen("{out_channels: 257, kernel_size: 400, stride: 160}", {1, 1, 160000}, cpu) !=
         "conv1d_fft_cpu");
   // Sums this short are more accurate product by product.
   CHECK(chosen("{out_channels: 64, kernel_size: 96, groups: 64}", {1, 64, 16000}, cpu) ==

@@ -47,7 +47,7 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
       std::make_shared<const FftConvolution>(problem, cut_fft(problem).value(), context.threads);
   const Tensor weight = context.weight(
       fmt::format("weight as spectra of {} points, vectors of {}", convolution->points(),
-                  convolution->lanes()),
+                  FftConvolution::lanes()),
       [&] {
         return convolution->pack_weights(weight_reader(p, context.layer->parameter("weight")));
       });

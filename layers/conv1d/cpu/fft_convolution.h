@@ -52,7 +52,7 @@ class FftConvolution {
 
   int64_t points() const { return transform_.points(); }
   /// Of the vectors that spectra consist of.
-  int64_t lanes() const { return transform_.lanes(); }
+  static int64_t lanes() { return RingTransform::lanes(); }
 
   /// Spectra in the order that run() reads: [groups, M, vectors, C, strands], vectors of real parts
   /// followed by the imaginary ones. `weight(g, m, c, k)` gives a tap.

@@ -367,8 +367,7 @@ void add_last_roots(int64_t lanes, int64_t depth, int64_t q, std::vector<float>&
 
 }  // namespace
 
-RingTransform::RingTransform(int64_t points)
-    : points_(points), lanes_(HWY_DYNAMIC_DISPATCH(lanes)()) {
+RingTransform::RingTransform(int64_t points) : points_(points), lanes_(lanes()) {
   int64_t depths = 0;
   while (vectors() >> depths > 1) ++depths;
   starts_.resize(static_cast<size_t>(depths) + 1);
@@ -385,6 +384,8 @@ RingTransform::RingTransform(int64_t points)
   if (lanes_ == 1) return;
   for (int64_t q = 0; q < vectors(); q += 4) add_last_roots(lanes_, depths, q, last_roots_);
 }
+
+int64_t RingTransform::lanes() { return HWY_DYNAMIC_DISPATCH(lanes)(); }
 
 void RingTransform::forward(float* signal, float* spectrum, int64_t stride) const {
   HWY_DYNAMIC_DISPATCH(forward)(*this, signal, spectrum, stride);

@@ -34,7 +34,7 @@ class RingTransform {
   /// Floats that a signal takes.
   int64_t signal_floats() const { return plane() + numbers(); }
   /// Of the vectors that a spectrum consists of: as many real parts, then the imaginary ones.
-  int64_t lanes() const { return lanes_; }
+  static int64_t lanes();
   int64_t vectors() const { return numbers() / lanes_; }
 
   /// Signal to spectrum, whose vectors are written `stride` floats apart. The signal is lost.

@@ -198,7 +198,7 @@ double load_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& t
   if (!whole) return wide ? 25.0 : (tile.wide_loads ? 3.6 : 2.7);
   if (!wide && !tile.wide_loads && plan.residues > 1) return 3.5;
   if (p.in_length % 2 != 0) return wide ? 6.5 : 7.0;
-  if (tile.wide_loads) return 12.0;
+  if (tile.wide_loads) return plan.residues < 8 ? 12.0 : 6.0;  // many arrays share banks
   return wide && plan.resident ? 8.0 : 7.0;
 }
 

@@ -40,5 +40,8 @@ function(engine_use_cuda target)
   # The dialect as a plain flag: CMake before 3.26 does not know C++20 for nvcc.
   target_compile_options(
     ${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall>")
-  target_link_libraries(${target} PRIVATE CUDA::cudart_static CUDA::cublas CUDA::cublasLt)
+  # cuBLAS is loaded when it is first used.
+  set_source_files_properties(engine/cuda/blas_library.cpp PROPERTIES COMPILE_DEFINITIONS
+                              "ENGINE_CUDA_LIBRARIES=\"${CUDAToolkit_LIBRARY_DIR}\"")
+  target_link_libraries(${target} PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
 endfunction()

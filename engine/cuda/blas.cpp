@@ -39,11 +39,12 @@ Blas& blas_of(Device device) {
   if (!found) {
     use_device(device);
     auto blas = std::make_unique<Blas>();
-    check(cublasCreate(&blas->handle), "cublasCreate");
+    check(blas_library().cublasCreate(&blas->handle), "cublasCreate");
     // Partial sums of f16 and bf16 products stay in f32.
-    check(cublasSetMathMode(blas->handle, static_cast<cublasMath_t>(
-                                              CUBLAS_DEFAULT_MATH |
-                                              CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
+    check(blas_library().cublasSetMathMode(
+              blas->handle,
+              static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH |
+                                        CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
           "cublasSetMathMode");
     found = std::move(blas);
   }
@@ -80,12 +81,13 @@ void gemm(const Gemm& g, Device device, const void* a, const void* b, void* c, v
   const auto compute = g.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   Blas& blas = blas_of(device);
   const std::lock_guard lock(blas.mutex);
-  check(cublasSetStream(blas.handle, stream), "cublasSetStream");
-  check(cublasSetWorkspace(blas.handle, workspace, kGemmWorkspaceBytes), "cublasSetWorkspace");
+  check(blas_library().cublasSetStream(blas.handle, stream), "cublasSetStream");
+  check(blas_library().cublasSetWorkspace(blas.handle, workspace, kGemmWorkspaceBytes),
+        "cublasSetWorkspace");
   for (int64_t first = 0; first < g.batch; first += kMaxBatch) {
     const int64_t batch = std::min(g.batch - first, kMaxBatch);
     // cuBLAS is column-major: a row-major C is its transpose, C' = B' A'.
-    check(cublasGemmStridedBatchedEx_64(
+    check(blas_library().cublasGemmStridedBatchedEx_64(
               blas.handle, g.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, CUBLAS_OP_N, g.n, g.m, g.k,
               &one, advance(b, first * g.b_step, g.dtype), data_type(g.dtype), g.b_stride, g.b_step,
               advance(a, first * g.a_step, g.dtype), data_type(g.dtype), g.a_stride, g.a_step,

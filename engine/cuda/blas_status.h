@@ -1,11 +1,11 @@
 // What the users of cuBLAS and cuBLASLt share: status codes as Errors, and element types.
 #pragma once
 
-#include <cublas_v2.h>
 #include <fmt/format.h>
 
 #include <string>
 
+#include "engine/cuda/blas_library.h"
 #include "engine/dtype.h"
 #include "engine/error.h"
 
@@ -16,7 +16,8 @@ inline void check(cublasStatus_t status, const std::string& what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   const auto kind =
       status == CUBLAS_STATUS_ALLOC_FAILED ? ErrorKind::kOutOfMemory : ErrorKind::kDevice;
-  throw Error(kind, fmt::format("cuBLAS: {}: {}", what, cublasGetStatusString(status)));
+  throw Error(kind,
+              fmt::format("cuBLAS: {}: {}", what, blas_library().cublasGetStatusString(status)));
 }
 
 /// Of a floating-point dtype.

@@ -1,6 +1,5 @@
 #include "engine/cuda/gemm_sum.h"
 
-#include <cublasLt.h>
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -33,50 +32,51 @@ cublasLtHandle_t handle_of(Device device) {
   const auto found = all.find(device.index);
   if (found != all.end()) return found->second;
   cublasLtHandle_t handle = nullptr;
-  check(cublasLtCreate(&handle), "cublasLtCreate");
+  check(blas_library().cublasLtCreate(&handle), "cublasLtCreate");
   return all[device.index] = handle;
 }
 
 // cuBLASLt's descriptions, each destroyed with its owner.
-template <typename Handle, cublasStatus_t (*kDestroy)(Handle)>
+template <typename Handle, auto kDestroy>
 struct Destroy {
   using pointer = Handle;
-  void operator()(Handle handle) const { kDestroy(handle); }
+  void operator()(Handle handle) const { (blas_library().*kDestroy)(handle); }
 };
-template <typename Handle, cublasStatus_t (*kDestroy)(Handle)>
+template <typename Handle, auto kDestroy>
 using Owned = std::unique_ptr<Handle, Destroy<Handle, kDestroy>>;
-using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using Operation = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+using Layout = Owned<cublasLtMatrixLayout_t, &BlasLibrary::cublasLtMatrixLayoutDestroy>;
+using Operation = Owned<cublasLtMatmulDesc_t, &BlasLibrary::cublasLtMatmulDescDestroy>;
+using Preference = Owned<cublasLtMatmulPreference_t, &BlasLibrary::cublasLtMatmulPreferenceDestroy>;
 
 // A column-major matrix of each sample.
 Layout make_layout(DType dtype, int64_t rows, int64_t columns, int64_t stride, int64_t batch,
                    int64_t step) {
   cublasLtMatrixLayout_t layout = nullptr;
-  check(cublasLtMatrixLayoutCreate(&layout, data_type(dtype), static_cast<uint64_t>(rows),
-                                   static_cast<uint64_t>(columns), stride),
+  check(blas_library().cublasLtMatrixLayoutCreate(&layout, data_type(dtype),
+                                                  static_cast<uint64_t>(rows),
+                                                  static_cast<uint64_t>(columns), stride),
         "cublasLtMatrixLayoutCreate");
   Layout owned(layout);
   const auto count = static_cast<int32_t>(batch);
-  check(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
-                                         sizeof(count)),
+  check(blas_library().cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                                        &count, sizeof(count)),
         "CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT");
-  check(cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step,
-                                         sizeof(step)),
+  check(blas_library().cublasLtMatrixLayoutSetAttribute(
+            layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step, sizeof(step)),
         "CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET");
   return owned;
 }
 
 Operation make_operation(const Gemm& g) {
   cublasLtMatmulDesc_t operation = nullptr;
-  check(cublasLtMatmulDescCreate(
+  check(blas_library().cublasLtMatmulDescCreate(
             &operation, g.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
         "cublasLtMatmulDescCreate");
   Operation owned(operation);
   const cublasOperation_t first = g.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
-  check(
-      cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof(first)),
-      "CUBLASLT_MATMUL_DESC_TRANSA");
+  check(blas_library().cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA,
+                                                      &first, sizeof(first)),
+        "CUBLASLT_MATMUL_DESC_TRANSA");
   return owned;
 }
 
@@ -84,10 +84,12 @@ Operation make_operation(const Gemm& g) {
 Preference make_preference(const GemmSum& sum, uint32_t alignment) {
   const Gemm& g = sum.gemm;
   cublasLtMatmulPreference_t preference = nullptr;
-  check(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
+  check(blas_library().cublasLtMatmulPreferenceCreate(&preference),
+        "cublasLtMatmulPreferenceCreate");
   Preference owned(preference);
   const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
-    check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)),
+    check(blas_library().cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value,
+                                                              sizeof(value)),
           "cublasLtMatmulPreferenceSetAttribute");
   };
   // Where every matrix of an operand starts, given where the first one does.
@@ -116,8 +118,8 @@ bool has_aligned_rows(const GemmSum& sum) {
 uint32_t tile_of(const cublasLtMatmulAlgo_t& algo) {
   uint32_t tile = CUBLASLT_MATMUL_TILE_UNDEFINED;
   size_t written = 0;
-  check(cublasLtMatmulAlgoConfigGetAttribute(&algo, CUBLASLT_ALGO_CONFIG_TILE_ID, &tile,
-                                             sizeof(tile), &written),
+  check(blas_library().cublasLtMatmulAlgoConfigGetAttribute(&algo, CUBLASLT_ALGO_CONFIG_TILE_ID,
+                                                            &tile, sizeof(tile), &written),
         "CUBLASLT_ALGO_CONFIG_TILE_ID");
   return tile;
 }
@@ -159,8 +161,9 @@ struct PlannedGemmSum::Plan {
     const Preference preference = make_preference(sum, alignment);
     cublasLtMatmulHeuristicResult_t results[kMost];
     int count = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(handle, operation.get(), b.get(), a.get(), e.get(),
-                                         c.get(), preference.get(), kMost, results, &count),
+    check(blas_library().cublasLtMatmulAlgoGetHeuristic(handle, operation.get(), b.get(), a.get(),
+                                                        e.get(), c.get(), preference.get(), kMost,
+                                                        results, &count),
           to_string(sum));
     if (count == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, to_string(sum));
     if (alignment == kAligned && has_aligned_rows(sum) && sum.gemm.m >= 128) {
@@ -183,10 +186,11 @@ void PlannedGemmSum::run(const void* a, const void* b, const void* e, void* c, v
   const float one = 1.0f;
   const Plan& p = *plan_;
   const bool aligned = is_aligned(a) && is_aligned(b) && is_aligned(e) && is_aligned(c);
-  check(cublasLtMatmul(p.handle, p.operation.get(), &one, b, p.b.get(), a, p.a.get(), &one, e,
-                       p.e.get(), c, p.c.get(), aligned ? &p.aligned : &p.any, workspace,
-                       static_cast<size_t>(kGemmWorkspaceBytes), stream),
-        to_string(p.sum));
+  check(
+      blas_library().cublasLtMatmul(p.handle, p.operation.get(), &one, b, p.b.get(), a, p.a.get(),
+                                    &one, e, p.e.get(), c, p.c.get(), aligned ? &p.aligned : &p.any,
+                                    workspace, static_cast<size_t>(kGemmWorkspaceBytes), stream),
+      to_string(p.sum));
 }
 
 }  // namespace engine::cuda

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Compares the engine's Conv1d with ONNX Runtime's on the CPU, on the same cases and threads, in turns.
 
-usage: python3 conv1d_onnxruntime.py [SUITE.csv] [--threads N] [--rounds N] [--shape NAME,...] [--engine PROGRAM]
+usage: python3 conv1d_onnxruntime.py [SUITE.csv] [--threads N,...] [--rounds N] [--shape NAME,...] [--engine PROGRAM]
+                                     [--svg FILE]
 
-Prints a Markdown table. ONNX Runtime runs a model of one Conv, or ConvTranspose, over [N, C, L] and over [N, C, 1, L],
-which it computes by different kernels; the better of the two counts. In every round each of the three takes its turn on
-a case: the engine through `engine bench --conv1d`, ONNX Runtime bound to inputs and outputs that go round several
-buffers, so that they are as cold as the engine's. A turn's time is the median of its calls, a case's time the lowest of
-all rounds.
+Prints a Markdown table for each number of threads, and draws both programs' shares of the roofline. ONNX Runtime runs a
+model of one Conv, or ConvTranspose, over [N, C, L] and over [N, C, 1, L], which it computes by different kernels; the
+better of the two counts. In every round each of the three takes its turn on a case: the engine through
+`engine bench --conv1d`, ONNX Runtime bound to inputs and outputs that go round several buffers, so that they are as
+cold as the engine's. A turn's time is the median of its calls, a case's time the lowest of all rounds.
 Calls of ONNX Runtime go through Python, which takes about 2 us.
 
 Needs the Python packages onnx and onnxruntime.
@@ -27,6 +28,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from conv1d_suite import SuiteCase
+from roofline_chart import write_chart
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUFFER_BYTES = 64 << 20
@@ -109,41 +111,60 @@ def run_engine(engine, suite, name, threads):
             return next(csv.DictReader(file))
 
 
-def measure(case, args):
-    flat, high = OnnxRuntime(case, [], args.threads), OnnxRuntime(case, [1], args.threads)
+def measure(case, threads, args):
+    flat, high = OnnxRuntime(case, [], threads), OnnxRuntime(case, [1], threads)
     ours, flat_ms, high_ms = [], [], []
     for _ in range(args.rounds):
-        ours.append(run_engine(args.engine, args.suite, case.name, args.threads))
+        ours.append(run_engine(args.engine, args.suite, case.name, threads))
         flat_ms.append(flat.milliseconds())
         high_ms.append(high.milliseconds())
     best = min(ours, key=lambda row: float(row["ms"]))
     return best, min(flat_ms), min(high_ms)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("suite", nargs="?", default=os.path.join(HERE, "conv1d_cpu.csv"))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shape", default="", help="only the cases of these names, by commas")
-    parser.add_argument("--engine", default=os.path.join(HERE, "..", "build", "release", "apps", "engine", "engine"))
-    args = parser.parse_args()
-    with open(args.suite, newline="") as file:
-        cases = [Case(row) for row in csv.DictReader(file)
-                 if not args.shape or row["name"] in args.shape.split(",")]
-    print("| case | ms | GFLOP/s | GB/s | ONNX Runtime [N, C, L] ms | [N, C, 1, L] ms | ratio | kernel |")
-    print("|---|---:|---:|---:|---:|---:|---:|---|")
-    ratios = []
+def name_of(threads):
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def compare(cases, threads, args):
+    """Prints the table of all cases; gives both shares of the roofline of each."""
+    print("| case | ms | GFLOP/s | GB/s | roofline | ONNX Runtime [N, C, L] ms | [N, C, 1, L] ms | ratio | kernel |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---|")
+    ratios, shares = [], {}
     for case in cases:
-        ours, flat_ms, high_ms = measure(case, args)
-        ms = float(ours["ms"])
+        ours, flat_ms, high_ms = measure(case, threads, args)
+        ms, share = float(ours["ms"]), float(ours["roofline_share"])
         ratios.append(min(flat_ms, high_ms) / ms)
-        print(f"| {case.name} | {ms:.4f} | {1e3 * float(ours['tflops']):.0f} | {float(ours['gbps']):.1f} "
+        shares[case.name] = (share, share / ratios[-1])
+        print(f"| {case.name} | {ms:.4f} | {1e3 * float(ours['tflops']):.0f} | {float(ours['gbps']):.1f} | {share:.0%} "
               f"| {flat_ms:.4f} | {high_ms:.4f} | {ratios[-1]:.2f} "
               f"| {ours['kernel'].removeprefix('conv1d_')} |", flush=True)
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     print(f"\nONNX Runtime {onnxruntime.__version__} takes {mean:.2f} times as long in the geometric mean over "
-          f"{len(ratios)} cases, {args.threads} thread{'s' if args.threads > 1 else ''}.")
+          f"{len(ratios)} cases, {name_of(threads)}.\n")
+    return shares
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("suite", nargs="?", default=os.path.join(HERE, "conv1d_cpu.csv"))
+    parser.add_argument("--threads", default="1", help="several by commas")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shape", default="", help="only the cases of these names, by commas")
+    parser.add_argument("--engine", default=os.path.join(HERE, "..", "build", "release", "apps", "engine", "engine"))
+    parser.add_argument("--svg", help="where the picture goes")
+    args = parser.parse_args()
+    with open(args.suite, newline="") as file:
+        cases = [Case(row) for row in csv.DictReader(file)
+                 if not args.shape or row["name"] in args.shape.split(",")]
+    panels = []
+    for threads in map(int, args.threads.split(",")):
+        panels.append((name_of(threads), compare(cases, threads, args)))
+    if args.svg:
+        write_chart(args.svg, "Conv1d on the CPU: share of the roofline",
+                    "ONNX Runtime, the better one of [N, C, L] and [N, C, 1, L]", [case.name for case in cases], panels,
+                    1.5, ["Roofline: the larger of compulsory bytes over copy bandwidth and operations over peak rate, both",
+                          "measured in the same run. Kernels with fewer operations than plain sums pass it; bars end at 150 %."])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ function(engine_compile_options target)
     # And its own AVX-512 functions, which Eigen calls, for uses of values not set:
     # gcc.gnu.org/bugzilla/105593.
     list(APPEND cxx_flags -Wno-maybe-uninitialized)
+    if(ENGINE_SANITIZE)
+      list(APPEND cxx_flags -Wno-uninitialized)
+    endif()
   endif()
   if(ENGINE_WERROR)
     list(APPEND cxx_flags -Werror)

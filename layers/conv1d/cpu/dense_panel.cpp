@@ -73,16 +73,7 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
     }
   }
   const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
-  if (whole_vectors && columns == vectors * kLanes) {
-    return store_vectors<rows>(d, p.output, row, column, sums);
-  }
-  HWY_ALIGN float values[rows][vectors * kLanes];
-  HWY_UNROLL(8)  // else the compiler keeps the sums in memory
-  for (int r = 0; r < rows; ++r) {
-    HWY_UNROLL(12)
-    for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values[r] + v * kLanes);
-  }
-  for (int r = 0; r < rows; ++r) store_values(p.output, values[r], row + r, column, columns);
+  store_sums<rows>(d, p.output, whole_vectors, row, column, columns, sums);
 }
 
 using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);

@@ -1,4 +1,4 @@
-// store_vectors(): the vector form of PanelOutput, compiled once for each instruction set.
+// PanelOutput for sums in vectors, compiled once for each instruction set.
 #if defined(CONV1D_PANEL_OUTPUT_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef CONV1D_PANEL_OUTPUT_INL_H
 #undef CONV1D_PANEL_OUTPUT_INL_H
@@ -66,6 +66,20 @@ HWY_INLINE void store_vectors(D d, const PanelOutput& output, int64_t row, int64
   finish_vectors<rows>(d, output, row, column, sums);
   float* y = output.y + row * output.row_stride + column;
   CONV1D_EACH_VECTOR(r, v) hn::StoreU(sums[r][v], d, y + r * output.row_stride + v * kLanes);
+}
+
+/// Stores of the sums of `rows` rows of `count` consecutive vectors those of the first `columns`
+/// columns: as vectors where that is all of them and `whole_vectors`, which stores_vectors() gives.
+template <int rows, int count, class D, class V>
+HWY_INLINE void store_sums(D d, const PanelOutput& output, bool whole_vectors, int64_t row,
+                           int64_t column, int64_t columns, V (*sums)[count]) {
+  constexpr int64_t kLanes = hn::MaxLanes(D());
+  if (whole_vectors && columns == count * kLanes) {
+    return store_vectors<rows>(d, output, row, column, sums);
+  }
+  HWY_ALIGN float values[rows][count * kLanes];
+  CONV1D_EACH_VECTOR(r, v) hn::Store(sums[r][v], d, values[r] + v * kLanes);
+  for (int r = 0; r < rows; ++r) store_values(output, values[r], row + r, column, columns);
 }
 
 #undef CONV1D_EACH_VECTOR

@@ -117,32 +117,16 @@ HWY_INLINE void prefetch_block(const WinogradPanel& p, const float* start, int64
   }
 }
 
-// Stores `count` consecutive outputs of each row from `first` on.
-template <int rows, int vectors>
-HWY_INLINE void store(const WinogradPanel& p, bool whole_vectors, int64_t row, int64_t first,
-                      int64_t count, V (*sums)[vectors]) {
-  const D d;
-  if (whole_vectors && count == vectors * kLanes) {
-    return store_vectors<rows>(d, p.output, row, first, sums);
-  }
-  HWY_ALIGN float values[rows][vectors * kLanes];
-  HWY_UNROLL(8)
-  for (int r = 0; r < rows; ++r) {
-    HWY_UNROLL(6)
-    for (int v = 0; v < vectors; ++v) hn::Store(sums[r][v], d, values[r] + v * kLanes);
-  }
-  if (count <= 0) return;
-  for (int r = 0; r < rows; ++r) store_values(p.output, values[r], row + r, first, count);
-}
-
 template <int rows, int vectors>
 HWY_INLINE void store_block(const WinogradPanel& p, bool whole_vectors, int64_t row,
                             V (*sums)[rows][vectors]) {
+  const D d;
   if (kLanes % p.distance != 0) {
     const int64_t first = HWY_MIN(p.columns, p.outputs);
     const int64_t second = HWY_MIN(p.columns, p.outputs - p.distance);
-    store<rows>(p, whole_vectors, row, 0, first, sums[0]);
-    store<rows>(p, whole_vectors, row, p.distance, second, sums[1]);
+    store_sums<rows>(d, p.output, whole_vectors, row, 0, first, sums[0]);
+    if (second <= 0) return;
+    store_sums<rows>(d, p.output, whole_vectors, row, p.distance, second, sums[1]);
     return;
   }
   const Order first(p.order), second(p.order + kLanes);
@@ -151,7 +135,8 @@ HWY_INLINE void store_block(const WinogradPanel& p, bool whole_vectors, int64_t 
     outputs[r][2 * v] = first.pick(sums[0][r][v], sums[1][r][v]);
     outputs[r][2 * v + 1] = second.pick(sums[0][r][v], sums[1][r][v]);
   }
-  store<rows>(p, whole_vectors, row, 0, HWY_MIN(int64_t{2 * vectors} * kLanes, p.outputs), outputs);
+  const int64_t count = HWY_MIN(int64_t{2 * vectors} * kLanes, p.outputs);
+  store_sums<rows>(d, p.output, whole_vectors, row, 0, count, outputs);
 }
 
 template <int rows, int vectors>

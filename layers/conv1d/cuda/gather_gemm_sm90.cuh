@@ -6,12 +6,13 @@
 // K = (c, u); GemmPlan says how tiles and stages are cut. In this file: the ring of stages, the
 // warps and what each does, the kernel and its launch.
 //
-// Threads: two warpgroups multiply, one loads, one stores. The loading warps bring windows of x by
-//   bulk copies, as they lie in x whatever their alignment (gather_window_sm90.h); one would not
-//   start them fast enough. A multiplying thread reads the words of its part of wgmma's first
-//   operand from the window's rows, at any offset, stride and spacing, and rounds f32 to TF32
-//   (gather_operand_sm90.h); weights are the second operand, K-major without swizzle. Finished sums
-//   go to the storing warps by way of shared memory (gather_store_sm90.h).
+// Threads: two or three warpgroups multiply, one loads, one stores. The loading warps bring windows
+//   of x by bulk copies, as they lie in x whatever their alignment, and make zeros of what lies
+//   beyond its rows (gather_window_sm90.h); one would not start the copies fast enough. A
+//   multiplying thread reads the words of its part of wgmma's first operand from the window's rows,
+//   at any offset, stride and spacing, and rounds f32 to TF32 (gather_operand_sm90.h); weights are
+//   the second operand, K-major without swizzle. Finished sums go to the storing warps by way of
+//   shared memory (gather_store_sm90.h).
 // Shared memory: all weights once where they fit; a ring of stages (window of x, and the weights of
 //   the stage where they are not resident); a ring of chunks of finished lines.
 // Precision: fp16, bf16 or TF32 with f32 sums. With kParts = 2, f32 operands are split into two
@@ -41,21 +42,25 @@
 
 namespace engine::cuda {
 
-template <typename Element, int kRowCount, int kBlockCount, int kStepCount, int kPartCount>
+template <typename Element, int kRowCount, int kGroupCount, int kBlockCount, int kStepCount,
+          int kPartCount>
 struct GatherTile {
   using T = Element;
   static constexpr int kRows = kRowCount;
+  static constexpr int kGroups = kGroupCount;  // of four warps that multiply
   static constexpr int kBlocks = kBlockCount;  // of 64 columns, of a warpgroup
   static constexpr int kSteps = kStepCount;    // that are gathered and multiplied at once
   static constexpr int kParts = kPartCount;
-  static constexpr int kColumns = 2 * 64 * kBlocks;
-  static constexpr int kMultipliers = 256;  // threads
-  static constexpr int kLoaders = 4;        // warps
-  static constexpr int kStorers = 4;        // warps
+  static constexpr int kColumns = kGroups * 64 * kBlocks;
+  static constexpr int kMultipliers = kGroups * 128;  // threads
+  static constexpr int kLoaders = 4;                  // warps
+  static constexpr int kStorers = 4;                  // warps
   static constexpr int kThreads = kMultipliers + 32 * (kLoaders + kStorers);
   static constexpr int kOtherRegisters = 48;  // of a thread that does not multiply
+  // Threads take from what the block was launched with.
+  static constexpr int kBlockRegisters = 65536 / kThreads / 8 * 8 * kThreads;
   static constexpr int kRegisters =
-      (65536 - 32 * (kLoaders + kStorers) * kOtherRegisters) / kMultipliers / 8 * 8;
+      (kBlockRegisters - 32 * (kLoaders + kStorers) * kOtherRegisters) / kMultipliers / 8 * 8;
 };
 
 inline constexpr int kGatherMaxRing = 8;
@@ -107,33 +112,36 @@ __device__ __forceinline__ void await_slot(const ImplicitGemm& p, const GemmTile
   __syncwarp();
 }
 
-// Brings the stages of one tile, whose first is at `at`; this is warp `loader` of those that do.
+// Brings the stages of one tile from `stage` on, which is at `at`; this is warp `loader` of those
+// that do.
 template <typename Tile>
 __device__ __forceinline__ void load_stages(const ImplicitGemm& p, const GemmTilePlace& place,
-                                            int loader, GatherShared& shared, char* ring,
+                                            int stage, int loader, GatherShared& shared, char* ring,
                                             GatherRingPosition& at, int& turn) {
   const int teams = loading_teams(p);
-  for (int stage = 0; stage < p.channel_stages * p.tap_stages; ++stage, at.advance(p.ring)) {
+  for (; stage < p.channel_stages * p.tap_stages; ++stage, at.advance(p.ring)) {
     const bool is_mine = turn == loader % teams;
     turn = teams - 1 - turn;
     if (!is_mine) continue;
     const int channel_stage = p.tap_stages == 1 ? stage : stage / p.tap_stages;
-    const GatherWindow window(p, place, channel_stage, stage - channel_stage * p.tap_stages);
+    const GatherWindow window(p, place, Tile::kColumns, channel_stage,
+                              stage - channel_stage * p.tap_stages);
     char* slot = ring + at.slot * gather_slot_bytes(p);
     await_slot(p, place, stage, loader < teams, shared, slot, at);
     const LoaderRows rows(p, window, loader / teams, Tile::kLoaders / teams);
+    clear_absent_rows(p, window, loader / teams, Tile::kLoaders / teams, slot);
     start_window<typename Tile::T>(p, window, rows, slot, shared.full[at.slot]);
   }
 }
 
-// The same where the copies of all stages are alike.
+// Brings those whose copies are alike.
 template <typename Tile>
 __device__ __forceinline__ void load_repeated_stages(const ImplicitGemm& p,
                                                      const GemmTilePlace& place, int loader,
                                                      const RepeatedCopies<typename Tile::T>& copies,
                                                      GatherShared& shared, char* ring,
                                                      GatherRingPosition& at) {
-  for (int stage = 0; stage < p.channel_stages; ++stage, at.advance(p.ring)) {
+  for (int stage = 0; stage < copies.stages; ++stage, at.advance(p.ring)) {
     char* slot = ring + at.slot * gather_slot_bytes(p);
     await_slot(p, place, stage, loader == 0, shared, slot, at);
     copies.start(stage, slot, shared.full[at.slot]);
@@ -147,16 +155,15 @@ __device__ void load_gathered_tiles(const ImplicitGemm& p, int loader, GatherSha
   GatherRingPosition at;
   int turn = 0;
   for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
+    int alike = 0;
     if (p.tap_stages == 1) {
-      const GatherWindow window(p, place, 0, 0);
+      const GatherWindow window(p, place, Tile::kColumns, 0, 0);
       const LoaderRows rows(p, window, loader, Tile::kLoaders);
       const RepeatedCopies<typename Tile::T> copies(p, window, rows);
-      if (copies.exist) {
-        load_repeated_stages<Tile>(p, place, loader, copies, shared, ring, at);
-        return;
-      }
+      load_repeated_stages<Tile>(p, place, loader, copies, shared, ring, at);
+      alike = copies.stages;
     }
-    load_stages<Tile>(p, place, loader, shared, ring, at, turn);
+    load_stages<Tile>(p, place, alike, loader, shared, ring, at, turn);
   });
 }
 
@@ -166,40 +173,45 @@ __device__ __forceinline__ void sync_multipliers() {
   named_barrier(1, Tile::kMultipliers);
 }
 
-// The stages of a tile as a multiplying thread goes through them. What it asks for between two
-// products is counted up instead of computed: products wait for it.
+// Where a multiplying thread finds its columns in the window of a stage, but for its slot. Products
+// wait for what it asks for between two of them, so it asks for little.
 template <typename Tile>
 struct GatheredStages {
-  GatherWindow window;
-  GatherColumns<Tile> columns;  // in the window, but for its slot
-  bool in_positions;            // whether x has all positions of the window
+  GatherColumns<Tile> columns;
   int tap_stage = 0;
-  int channel = 0;  // the first of the stage
 
   __device__ __forceinline__ GatheredStages(const ImplicitGemm& p, const GemmTilePlace& place,
                                             int column)
-      : window(p, place, 0, 0), columns(p, window, column) {
-    in_positions = has_positions(p, window);
-  }
+      : columns(p, GatherWindow(p, place, Tile::kColumns, 0, 0), column) {}
   __device__ __forceinline__ void advance(const ImplicitGemm& p, const GemmTilePlace& place,
                                           int column) {
-    if (++tap_stage == p.tap_stages) {
-      tap_stage = 0;
-      channel += p.stage_units * p.unit_channels;
-    }
     if (p.tap_stages == 1) return;
-    window = GatherWindow(p, place, 0, tap_stage);
-    columns = GatherColumns<Tile>(p, window, column);
-    in_positions = has_positions(p, window);
+    if (++tap_stage == p.tap_stages) tap_stage = 0;
+    columns = GatherColumns<Tile>(p, GatherWindow(p, place, Tile::kColumns, 0, tap_stage), column);
   }
-  // Waits for the window, which is at `slot`, and makes zeros of what it has beyond x.
-  __device__ __forceinline__ void await(const ImplicitGemm& p, char* slot, Barrier& full,
-                                        uint32_t parity) const {
-    full.wait(parity);
-    if (in_positions && p.channels - channel >= p.stage_units * p.unit_channels) return;
-    clear_outside<typename Tile::T>(p, window, channel, slot, threadIdx.x, Tile::kMultipliers);
-    fence_proxy_async();
-    sync_multipliers<Tile>();
+};
+
+// Where a multiplying thread finds the operands of one stage.
+template <typename Tile>
+struct GatheredOperands {
+  int slot;
+  GatherColumns<Tile> columns;  // at shared addresses
+  uint32_t weights;             // the first step's, in units
+
+  // Waits for those of stage `stage`, which is at `at`.
+  __device__ __forceinline__ GatheredOperands(const ImplicitGemm& p, GatherShared& shared,
+                                              const char* resident, char* ring,
+                                              const GatheredStages<Tile>& stages, int stage,
+                                              const GatherRingPosition& at)
+      : slot(at.slot), columns(stages.columns) {
+    char* window = ring + slot * gather_slot_bytes(p);
+#pragma unroll
+    for (int i = 0; i < 2 * Tile::kBlocks; ++i) {
+      columns.bytes[i / 2][i % 2] += shared_address(window);
+    }
+    const char* first = p.resident ? resident + stage * p.weight_bytes : window + p.window_bytes;
+    weights = uniform(shared_address(first) / kUnitBytes);
+    shared.full[slot].wait(at.parity);
   }
 };
 
@@ -214,37 +226,39 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
     __syncwarp();
     if (threadIdx.x % 32 == 0) shared.empty[slot].arrive();
   };
-  int last_slot = 0;
   GatheredStages<Tile> stages(p, place, column);
+  GatheredOperands<Tile> operands(p, shared, resident, ring, stages, 0, at);
   const int count = p.channel_stages * p.tap_stages;
+  int last_slot = 0;
   for (int stage = 0; stage < count; ++stage) {
-    char* slot = ring + at.slot * gather_slot_bytes(p);
-    const char* weights = p.resident ? resident + stage * p.weight_bytes : slot + p.window_bytes;
-    GatherColumns<Tile> columns = stages.columns;
-#pragma unroll
-    for (int i = 0; i < 2 * Tile::kBlocks; ++i) {
-      columns.bytes[i / 2][i % 2] += shared_address(slot);
-    }
-    const uint32_t weight_unit = uniform(shared_address(weights) / kUnitBytes);
-    stages.await(p, slot, shared.full[at.slot], at.parity);
+    const GatheredOperands<Tile> current = operands;
+    const auto prepare_next = [&] {
+      at.advance(p.ring);
+      if (stage + 1 == count) return;
+      stages.advance(p, place, column);
+      operands = GatheredOperands<Tile>(p, shared, resident, ring, stages, stage + 1, at);
+    };
     if constexpr (Tile::kParts == 1) {
-      multiply_gathered<Tile>(p, columns, weight_unit, total, [&] {
-        if (stage > 0) release(last_slot);
-      });
+      multiply_gathered<Tile>(
+          p, current.columns, current.weights, total,
+          [&] {
+            if (stage > 0) release(last_slot);
+          },
+          prepare_next);
+      last_slot = current.slot;
     } else {
       float part[Tile::kBlocks][Tile::kRows / 2] = {};
-      multiply_gathered<Tile>(p, columns, weight_unit, part, [] {});
+      multiply_gathered<Tile>(
+          p, current.columns, current.weights, part, [] {}, [] {});
+      prepare_next();
       wgmma_wait<0>();
-      release(at.slot);
+      release(current.slot);
 #pragma unroll
       for (int i = 0; i < Tile::kBlocks * Tile::kRows / 2; ++i) {
         total[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)] +=
             part[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)];
       }
     }
-    last_slot = at.slot;
-    at.advance(p.ring);
-    stages.advance(p, place, column);
   }
   if constexpr (Tile::kParts == 1) {
     wgmma_wait<0>();
@@ -365,9 +379,9 @@ void launch_gather_sm90(const ImplicitGemm& gemm, int64_t shared_bytes, int64_t 
   launch(gather_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <typename T, int kRows, int kBlocks, int kSteps, int kParts>
+template <typename T, int kRows, int kGroups, int kBlocks, int kSteps, int kParts>
 Sm90Kernel gather_kernel_sm90() {
-  using Tile = GatherTile<T, kRows, kBlocks, kSteps, kParts>;
+  using Tile = GatherTile<T, kRows, kGroups, kBlocks, kSteps, kParts>;
   constexpr int64_t kSharedBytes = 227 * 1024;  // of a block on Hopper
   Sm90Kernel kernel;
   static_assert(kRows <= kGatherMaxRows);

@@ -3,7 +3,8 @@
 namespace engine::cuda {
 
 std::vector<Sm90Kernel> gather_kernels_sm90_fp32() {
-  return {gather_kernel_sm90<float, 64, 2, 1, 2>(), gather_kernel_sm90<float, 128, 1, 1, 2>()};
+  return {gather_kernel_sm90<float, 64, 2, 2, 1, 2>(),
+          gather_kernel_sm90<float, 128, 2, 1, 1, 2>()};
 }
 
 }  // namespace engine::cuda

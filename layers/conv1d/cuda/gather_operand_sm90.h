@@ -88,10 +88,10 @@ struct GatherGroup {
     }
   }
 
-  /// Starts the products; waits until those before are done. `weights` is the shared address of the
-  /// first step's, in units, and `rest_units` further lie those that rounding left.
-  __device__ __forceinline__ void multiply(uint32_t weights, uint32_t rest_units,
-                                           float (&sum)[Tile::kBlocks][Tile::kRows / 2]) const {
+  /// Starts the products. `weights` is the shared address of the first step's, in units, and
+  /// `rest_units` further lie those that rounding left.
+  __device__ __forceinline__ void start(uint32_t weights, uint32_t rest_units,
+                                        float (&sum)[Tile::kBlocks][Tile::kRows / 2]) const {
     constexpr uint32_t kUnit = Tile::kRows << 16;
     constexpr uint32_t kStep = 2 * Tile::kRows;
     wgmma_fence();
@@ -99,19 +99,18 @@ struct GatherGroup {
     for (int s = 0; s < Tile::kSteps; ++s) {
       const uint32_t big = weights + s * kStep + kUnit;
       if constexpr (Tile::kParts == 2) {
-        start(rest[s], big, sum);
-        start(words[s], big + rest_units, sum);
+        start_step(rest[s], big, sum);
+        start_step(words[s], big + rest_units, sum);
       }
-      start(words[s], big, sum);
+      start_step(words[s], big, sum);
     }
     wgmma_commit();
-    wgmma_wait<1>();
   }
 
  private:
-  static __device__ __forceinline__ void start(const uint32_t (&words)[Tile::kBlocks][4],
-                                               uint32_t weights,
-                                               float (&sum)[Tile::kBlocks][Tile::kRows / 2]) {
+  static __device__ __forceinline__ void start_step(const uint32_t (&words)[Tile::kBlocks][4],
+                                                    uint32_t weights,
+                                                    float (&sum)[Tile::kBlocks][Tile::kRows / 2]) {
 #pragma unroll
     for (int b = 0; b < Tile::kBlocks; ++b) {
       wgmma_gathered<T, Tile::kRows>(sum[b], words[b], wgmma_descriptor(weights));
@@ -120,33 +119,41 @@ struct GatherGroup {
 };
 
 /// Multiplies one stage, whose window and weights are there: while one group is multiplied, the
-/// next is gathered. Calls when_last_is_done() when the products of the stage before are done.
-/// Returns with the last group under way, unless it is in the registers of the first.
-template <typename Tile, typename WhenLastIsDone>
+/// next is gathered. Calls when_last_is_done() when the products of the stage before are done, and
+/// prepare_next() when only the wait for products is left to do. Returns with the last group under
+/// way, unless it is in the registers of the first.
+template <typename Tile, typename WhenLastIsDone, typename PrepareNext>
 __device__ __forceinline__ void multiply_gathered(const ImplicitGemm& p,
                                                   const GatherColumns<Tile>& columns,
                                                   uint32_t weights,
                                                   float (&sum)[Tile::kBlocks][Tile::kRows / 2],
-                                                  const WhenLastIsDone& when_last_is_done) {
+                                                  const WhenLastIsDone& when_last_is_done,
+                                                  const PrepareNext& prepare_next) {
   constexpr uint32_t kGroup = Tile::kSteps * 2 * Tile::kRows;
   const uint32_t rest = p.steps * 2 * Tile::kRows;
   GatherGroup<Tile> first, second;
   first.gather(p, 0, columns);
-  first.multiply(weights, rest, sum);
+  first.start(weights, rest, sum);
+  wgmma_wait<1>();
   when_last_is_done();
   int step = Tile::kSteps;
 #pragma unroll 1
   for (; step + Tile::kSteps < p.steps; step += 2 * Tile::kSteps) {
     second.gather(p, step, columns);
-    second.multiply(weights + kGroup, rest, sum);
+    second.start(weights + kGroup, rest, sum);
+    wgmma_wait<1>();
     first.gather(p, step + Tile::kSteps, columns);
     weights += 2 * kGroup;
-    first.multiply(weights, rest, sum);
+    first.start(weights, rest, sum);
+    wgmma_wait<1>();
   }
   if (step < p.steps) {
     second.gather(p, step, columns);
-    second.multiply(weights + kGroup, rest, sum);
+    second.start(weights + kGroup, rest, sum);
+    prepare_next();
+    wgmma_wait<1>();
   } else {
+    prepare_next();
     wgmma_wait<0>();
   }
 }

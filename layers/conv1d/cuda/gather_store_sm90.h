@@ -78,28 +78,30 @@ struct LineEnds {
   }
 };
 
-/// Stores a line to `y`, whose column 0 is at `values`, by one warp. The few elements before and
-/// behind its whole units of 16 bytes are stored one by one. Several units are read before the
-/// first is written, so that the reads do not wait for each other.
+/// Stores a line to `y`, whose column 0 is at `values`, by `lanes` lanes, at least eight, of which
+/// this is `lane`. The few elements before and behind its whole units of 16 bytes are stored one by
+/// one. Several units are read before the first is written, so that the reads do not wait for each
+/// other.
 template <typename T>
-__device__ __forceinline__ void store_line(const LineEnds<T>& ends, const T* values, T* y) {
+__device__ __forceinline__ void store_line(const LineEnds<T>& ends, const T* values, T* y, int lane,
+                                           int lanes) {
   constexpr int kUnit = 16 / sizeof(T);
   constexpr int kAtOnce = 4;
-  const int lane = threadIdx.x % 32;
   const int shift = static_cast<int>(reinterpret_cast<uintptr_t>(y) % 16 / sizeof(T));
   const int low = ((shift + ends.low + kUnit - 1) & ~(kUnit - 1)) - shift;
   const int high = max(((shift + ends.high) & ~(kUnit - 1)) - shift, low);
+  const int step = lanes * kUnit;
 #pragma unroll 1
-  for (int i = low + lane * kUnit; i < high; i += kAtOnce * 32 * kUnit) {
+  for (int i = low + lane * kUnit; i < high; i += kAtOnce * step) {
     uint4 loaded[kAtOnce] = {};
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
-      const int at = i + u * 32 * kUnit;
+      const int at = i + u * step;
       if (at < high) loaded[u] = *reinterpret_cast<const uint4*>(values + at);
     }
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
-      const int at = i + u * 32 * kUnit;
+      const int at = i + u * step;
       if (at < high) *reinterpret_cast<uint4*>(y + at) = loaded[u];
     }
   }
@@ -213,15 +215,16 @@ __device__ __forceinline__ void store_line_ends(const ImplicitGemm& p, const Lin
                                                 const typename Tile::T* values, int storer) {
   using T = typename Tile::T;
   using Chunk = LineChunk<T, Tile::kColumns>;
-  const int lane = threadIdx.x % 32;
-#pragma unroll 1
-  for (int line = storer; line < lines; line += Tile::kStorers) {
-    T* y = static_cast<T*>(p.y) + start.element(p, channel + line);
-    const int shift = start.shift<T>(p, channel + line);
-    const int before = -shift & (Chunk::kUnit - 1);
-    const int at = lane < before ? lane : Tile::kColumns - Chunk::kUnit + lane;
-    if (lane < Chunk::kUnit) y[at] = values[line * Chunk::kPitch + shift + at];
-  }
+  constexpr int kLanes = 32 * Tile::kStorers / kChunkRows;  // of a line
+  static_assert(kLanes >= Chunk::kUnit);
+  const int lane = threadIdx.x % kLanes;
+  const int line = static_cast<int>(threadIdx.x) % 32 / kLanes * Tile::kStorers + storer;
+  if (line >= lines || lane >= Chunk::kUnit) return;
+  T* y = static_cast<T*>(p.y) + start.element(p, channel + line);
+  const int shift = start.shift<T>(p, channel + line);
+  const int before = -shift & (Chunk::kUnit - 1);
+  const int at = lane < before ? lane : Tile::kColumns - Chunk::kUnit + lane;
+  y[at] = values[line * Chunk::kPitch + shift + at];
 }
 
 /// Stores a storing warp's lines of chunk `chunk` of a tile, which is at `values`.
@@ -230,13 +233,16 @@ __device__ __forceinline__ void store_any_chunk(const ImplicitGemm& p, const Gem
                                                 const LineStart& start, int chunk,
                                                 const typename Tile::T* values, int storer) {
   using T = typename Tile::T;
-#pragma unroll 1
-  for (int i = storer; i < kChunkRows / 8 * p.row_channels; i += Tile::kStorers) {
-    const ChunkLine<T, Tile::kColumns> line(p, place, start, chunk, i);
-    if (line.channel >= p.group_outputs) return;
-    T* y = static_cast<T*>(p.y) + start.element(p, line.channel);
-    store_line(LineEnds<T>(p, place, y, Tile::kColumns), values + line.offset, y);
-  }
+  const int lines = kChunkRows / 8 * p.row_channels;
+  const int lanes = min(32, 32 * Tile::kStorers / lines);  // of a line
+  const int group = static_cast<int>(threadIdx.x) % 32 / lanes;
+  const int i = group * Tile::kStorers + storer;
+  if (i >= lines) return;
+  const ChunkLine<T, Tile::kColumns> line(p, place, start, chunk, i);
+  if (line.channel >= p.group_outputs) return;
+  T* y = static_cast<T*>(p.y) + start.element(p, line.channel);
+  store_line(LineEnds<T>(p, place, y, Tile::kColumns), values + line.offset, y,
+             static_cast<int>(threadIdx.x) % lanes, lanes);
 }
 
 /// The bias of row `row` of a tile.

@@ -13,17 +13,21 @@
 
 namespace engine::cuda {
 
-/// Where the window of one stage begins.
+/// Where the window of one stage lies.
 struct GatherWindow {
   int64_t row;       ///< channel 0 of the stage, counted in all rows of x
   int64_t position;  ///< of the window's first element; may lie outside x
+  int length;        ///< positions that outputs are made of
   int channels;      ///< that remain
 
+  /// Of a tile of `columns` columns, of which the last of a sample may not have all.
   __device__ __forceinline__ GatherWindow(const ImplicitGemm& p, const GemmTilePlace& place,
-                                          int channel_stage, int tap_stage) {
+                                          int columns, int channel_stage, int tap_stage) {
     const int channel = channel_stage * p.stage_units * p.unit_channels;
     row = place.sample * p.in_channels + place.group * p.channels + channel;
     position = place.column * p.stride + p.first + tap_stage * p.stage_shift;
+    const int64_t absent = max(place.column + columns - p.columns, int64_t{0});
+    length = p.row_length - static_cast<int>(absent * p.stride);
     channels = p.channels - channel;
   }
 
@@ -39,18 +43,19 @@ struct GatherWindow {
   }
 };
 
-/// The part of a row that x has, in elements of the row in shared memory.
+/// Some neighbouring elements of a row in shared memory.
 struct GatherRowPart {
   int begin = 0;
   int end = 0;
 };
 
-/// What lane `channel` of the window has to bring, of row `channel`.
+/// What a lane has to bring of row `channel` of a window.
 template <typename T>
 struct GatherRow {
-  const T* source;  ///< of element 0 of the row in shared memory
-  GatherRowPart part;
-  GatherRowPart units;  ///< whole units within x that cover the part, but for its last elements
+  const T* source;      ///< of element 0 of the row in shared memory
+  GatherRowPart whole;  ///< the window's
+  GatherRowPart part;   ///< that x has of it
+  GatherRowPart units;  ///< of 16 bytes; they cover the part but for a few elements at row ends
 
   __device__ __forceinline__ GatherRow(const ImplicitGemm& p, const GatherWindow& window,
                                        int channel) {
@@ -59,14 +64,21 @@ struct GatherRow {
     const T* x = static_cast<const T*>(p.x);
     const int64_t first = (window.row + channel) * p.in_length + window.position - shift;
     source = x + first;
+    whole = {shift, shift + window.length};
     const int64_t low = max(-window.position, int64_t{0});
-    const int64_t high = min(p.in_length - window.position, static_cast<int64_t>(p.row_length));
-    if (low >= high) return;
+    const int64_t high = min(p.in_length - window.position, static_cast<int64_t>(window.length));
+    if (low >= high) {
+      part = {whole.end, whole.end};
+      return;
+    }
     part = {shift + static_cast<int>(low), shift + static_cast<int>(high)};
+    // Beyond the ends of x's rows there are zeros, so units stop there; elsewhere what is beside
+    // the window does no harm, but that there may be nothing beyond both ends of x.
     units = {part.begin & ~(kUnit - 1), (part.end + kUnit - 1) & ~(kUnit - 1)};
-    // Beyond both ends of x there may be nothing.
-    if (first + units.begin < 0) units.begin += kUnit;
-    if (first + units.end > p.in_elements) units.end -= kUnit;
+    if (units.begin < part.begin && (low > 0 || first + units.begin < 0)) units.begin += kUnit;
+    if (units.end > part.end && (high < window.length || first + units.end > p.in_elements)) {
+      units.end -= kUnit;
+    }
     units.end = max(units.begin, units.end);
   }
 
@@ -76,19 +88,31 @@ struct GatherRow {
             (units.end - units.begin) * static_cast<uint32_t>(sizeof(T)),
             reinterpret_cast<const char*>(source + units.begin)};
   }
-  /// Copies what the units leave out, at x's very ends.
+  __device__ __forceinline__ bool units_cover_part() const {
+    return units.begin <= part.begin && part.end <= units.end;
+  }
+  __device__ __forceinline__ bool x_has_all() const {
+    return part.begin == whole.begin && part.end == whole.end;
+  }
+  /// Copies what the units leave out.
   __device__ __forceinline__ void copy_rest(T* target) const {
-    if (units.begin <= part.begin && part.end <= units.end) return;
+    if (units_cover_part()) return;
+#pragma unroll 1
     for (int i = part.begin; i < min(units.begin, part.end); ++i) target[i] = source[i];
+#pragma unroll 1
     for (int i = max(units.end, part.begin); i < part.end; ++i) target[i] = source[i];
     fence_proxy_async();  // bulk copies of later stages write there too
   }
+  /// Makes zeros of what x does not have.
+  __device__ __forceinline__ void clear_outside(T* target) const {
+    if (x_has_all()) return;
+#pragma unroll 1
+    for (int i = whole.begin; i < min(part.begin, whole.end); ++i) target[i] = T{};
+#pragma unroll 1
+    for (int i = part.end; i < whole.end; ++i) target[i] = T{};
+    fence_proxy_async();
+  }
 };
-
-/// Whether x has all positions of a window.
-__device__ __forceinline__ bool has_positions(const ImplicitGemm& p, const GatherWindow& window) {
-  return window.position >= 0 && window.position + p.row_length <= p.in_length;
-}
 
 /// What loading warp `loader` of `loaders` brings of a window: rows [begin, end).
 struct LoaderRows {
@@ -104,6 +128,20 @@ struct LoaderRows {
   }
 };
 
+/// Makes zeros of the rows of a stage whose channels do not exist, by one of `loaders` warps.
+__device__ __forceinline__ void clear_absent_rows(const ImplicitGemm& p, const GatherWindow& window,
+                                                  int loader, int loaders, char* target) {
+  const int rows = p.stage_units * p.unit_channels;
+  if (window.channels >= rows) return;
+  const int vectors = p.row_pitch / 4;
+  for (int row = window.channels + loader; row < rows; row += loaders) {
+    uint4* first = reinterpret_cast<uint4*>(target + row * p.row_pitch * 4);
+#pragma unroll 1
+    for (int i = threadIdx.x % 32; i < vectors; i += 32) first[i] = uint4{};
+  }
+  fence_proxy_async();
+}
+
 /// Starts the copies of a warp's rows of the window of a stage to `target`. They count at `full`,
 /// which waits for the warp, too.
 template <typename T>
@@ -116,6 +154,7 @@ __device__ __forceinline__ void start_window(const ImplicitGemm& p, const Gather
       const GatherRow<T> row(p, window, first + lane);
       T* place = reinterpret_cast<T*>(target + (first + lane) * p.row_pitch * 4);
       row.copy_rest(place);
+      row.clear_outside(place);
       mine = row.copy_to(shared_address(place));
     }
     const uint32_t bytes = __reduce_add_sync(0xffffffffu, mine.bytes);
@@ -127,27 +166,29 @@ __device__ __forceinline__ void start_window(const ImplicitGemm& p, const Gather
   if (lane == 0) full.arrive();
 }
 
-/// The copies of a warp's rows of the windows of a tile, where those of a stage are those of the
-/// stage before, whole units of 16 bytes further: other channels, the same positions. Then a warp
-/// does little for each stage, and short stages do not wait for it.
+/// The copies of a warp's rows of the first windows of a tile, where those of a stage are those of
+/// the stage before, whole units of 16 bytes further: other channels, the same positions within x.
+/// Then a warp does little for each stage, and short stages do not wait for it.
 template <typename T>
 struct RepeatedCopies {
   BulkCopy first;  ///< the lane's of stage 0; its shared address counts from the slot
   uint32_t bytes;  ///< of all lanes
   int64_t step;    ///< bytes of x from a stage to the next
   int count;       ///< of lanes that copy
-  bool exist;
+  int stages;      ///< that have such copies
 
   __device__ __forceinline__ RepeatedCopies(const ImplicitGemm& p, const GatherWindow& window,
                                             const LoaderRows& rows) {
     const int stage_channels = p.stage_units * p.unit_channels;
     const int64_t begin = window.row * p.in_length + window.position;
-    const int64_t end = begin + (window.channels - 1) * p.in_length + p.row_length;
+    const int64_t end = begin + (window.channels - 1) * p.in_length + window.length;
     constexpr int kUnit = kUnitBytes / sizeof(T);
     count = rows.end - rows.begin;
     step = stage_channels * p.in_length * static_cast<int64_t>(sizeof(T));
-    exist = count <= 32 && step % kUnitBytes == 0 && window.channels % stage_channels == 0 &&
-            begin >= kUnit && end + kUnit <= p.in_elements;
+    const bool exist = count <= 32 && step % kUnitBytes == 0 && window.position >= 0 &&
+                       window.position + window.length <= p.in_length && begin >= kUnit &&
+                       end + kUnit <= p.in_elements;
+    stages = exist ? window.channels / stage_channels : 0;
     first = {};
     const int row = rows.begin + static_cast<int>(threadIdx.x) % 32;
     if (row < rows.end) first = GatherRow<T>(p, window, row).copy_to(row * p.row_pitch * 4);
@@ -164,25 +205,5 @@ struct RepeatedCopies {
     bulk_copy_lanes(mine, count, full);
   }
 };
-
-/// Makes zeros of what a window has beyond x, `channel` channels further, by `threads` threads, of
-/// which this is `thread`.
-template <typename T>
-__device__ __forceinline__ void clear_outside(const ImplicitGemm& p, const GatherWindow& window,
-                                              int channel, char* target, int thread, int threads) {
-  const auto clamp = [&](int64_t n) {
-    return static_cast<int>(min(max(n, int64_t{0}), static_cast<int64_t>(p.row_length)));
-  };
-  const int low = clamp(-window.position);
-  const int high = max(clamp(p.in_length - window.position), low);
-  for (int c = thread / 32; c < p.stage_units * p.unit_channels; c += threads / 32) {
-    T* row =
-        reinterpret_cast<T*>(target + c * p.row_pitch * 4) + window.row_shift<T>(p, channel + c);
-    const bool exists = c < window.channels - channel;
-    const int before = exists ? low : p.row_length;
-    for (int i = thread % 32; i < before; i += 32) row[i] = T{};
-    for (int i = max(high, before) + thread % 32; i < p.row_length; i += 32) row[i] = T{};
-  }
-}
 
 }  // namespace engine::cuda

@@ -222,16 +222,13 @@ double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
   constexpr int64_t kChunkRows = 16;
   constexpr double kChunk = 525.0;
   constexpr double kStoredBytesPerCycle = 13.8;
-  constexpr double kPhases = 2.7;   // lines of phases are stored one by one
-  constexpr double kSingles = 1.3;  // and halves of words put there one by one
-  constexpr double kEnds = 2.3;     // ends of lines that do not begin at sectors
+  constexpr double kPhases = 2.45;  // lines of phases are stored by code for all cases
+  constexpr double kEnds = 1.4;     // ends of lines that do not begin at sectors
   const int64_t chunks = ceil_divide(std::min<int64_t>(tile.rows, plan.group_rows), kChunkRows);
   const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
                        static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
   const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);
-  const bool has_singles = tile.element_bytes == 2 && p.out_length % 2 != 0;
-  const double hindrance =
-      plan.fold.phases > 1 ? kPhases * (has_singles ? kSingles : 1.0) : (has_ends ? kEnds : 1.0);
+  const double hindrance = plan.fold.phases > 1 ? kPhases : (has_ends ? kEnds : 1.0);
   return hindrance * std::max(static_cast<double>(chunks) * kChunk, waits);
 }
 
@@ -280,7 +277,8 @@ double rank_stages(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile&
 // Cycles of one multiprocessor for a tile: each stage takes the longest of its products, its loads
 // and what the L2 brings to all blocks. As measured on an H200.
 double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  if (tile.gathers) return gathered_cycles(p, plan, tile);
+  constexpr double kLeastGathered = 3900.0;  // warps find out about a tile
+  if (tile.gathers) return std::max(kLeastGathered, gathered_cycles(p, plan, tile));
   constexpr double kL2BytesPerCycle = 29.0;  // for each block
   constexpr double kTile = 2000.0;
   const double kStage = plan.by_rows ? 300.0 : 430.0;

@@ -29,8 +29,6 @@
 //   Measured shares of the roofline: docs/benchmarks.md.
 #pragma once
 
-#include <algorithm>
-
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/gather_operand_sm90.h"
@@ -394,7 +392,8 @@ Sm90Kernel gather_kernel_sm90() {
   kernel.tile.gathers = true;
   kernel.tile.gathered_steps = kSteps;
   kernel.tile.chunk_bytes = LineChunk<T, Tile::kColumns>::kBytes;
-  kernel.tile.most_chunks = std::min(kRows / kChunkRows, kMaxChunks);
+  static_assert(kRows / kChunkRows <= kMaxChunks);
+  kernel.tile.most_chunks = kRows / kChunkRows;
   kernel.launch = launch_gather_sm90<Tile>;
   return kernel;
 }

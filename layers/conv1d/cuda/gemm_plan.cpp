@@ -219,12 +219,12 @@ struct StageWork {
 // Cycles that the multiplying threads of a block take to hand over a tile's sums, chunk by chunk;
 // they wait for the stores of the first where there are more chunks than slots.
 double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  constexpr int64_t kChunkRows = 16;
   constexpr double kChunk = 525.0;
   constexpr double kStoredBytesPerCycle = 13.8;
   constexpr double kPhases = 2.45;  // lines of phases are stored by code for all cases
   constexpr double kEnds = 1.4;     // ends of lines that do not begin at sectors
-  const int64_t chunks = ceil_divide(std::min<int64_t>(tile.rows, plan.group_rows), kChunkRows);
+  const int64_t chunk_rows = tile.rows / tile.most_chunks;
+  const int64_t chunks = ceil_divide(std::min<int64_t>(tile.rows, plan.group_rows), chunk_rows);
   const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
                        static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
   const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);

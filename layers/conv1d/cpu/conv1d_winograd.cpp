@@ -6,7 +6,7 @@
 // taps in place of six (winograd_panel.h). Filters of more taps are groups of three, and what is
 // left; strides leave one filter for each remainder of the tap by the stride. The products are
 // matrix products of transformed weights [M, C] and transformed inputs [C, pairs], summed in
-// registers, with AVX-512 those of 8 output channels x 16 pairs in 16 vectors.
+// registers, with AVX-512 those of 6 output channels x 32 pairs in 24 vectors.
 // Weights are transformed once at load, in double precision, and take 4/3 of their size for three
 // taps. Inputs are transformed a tile at a time, up to 256 KB in the second-level cache
 // (WinogradConvolution): compulsory bytes, and no workspace.
@@ -14,8 +14,8 @@
 // The error against fp64 is no more than a plain fp32 sum's (root mean square over random data):
 // 0.89 of it for 64 channels and 3 taps, 0.34 for 512. Sums of less than 64 products round more and
 // are left to other kernels, and so are filters whose remainders have more groups of two taps than
-// of three. Transposed problems are left out, and where a piece of D / gcd(S, D) outputs neither
-// divides a vector nor is longer than one.
+// of three, and transposed problems. Where pieces of D / gcd(S, D) outputs are shorter than a
+// vector but do not fill it, the rest of its lanes is idle: one of 16 for pieces of 3 and 5.
 //
 // What limits it: products, and for few output channels the transform, whose stores each serve M
 // products. Measured on one core of an AMD EPYC (Zen 4) with AVX-512, whose products peak at 117
@@ -65,7 +65,7 @@ double transform_cycles(const WinogradTaps& taps, const WinogradColumns& columns
   const double strided = stride == 1 ? 0.0 : 3.0 * static_cast<double>(loop.lanes);
   constexpr double kPanelsAtOnce = 8.0;
   return panels * vectors *
-             (remainders * (12.0 + strided) + 6.0 * static_cast<double>(taps.steps.products())) +
+             (remainders * (18.0 + strided) + 9.0 * static_cast<double>(taps.steps.products())) +
          std::ceil(panels / kPanelsAtOnce) * remainders * 60.0;
 }
 
@@ -78,8 +78,8 @@ double seconds(const Conv1dProblem& problem) {
                             taps.steps.sums * p.group_inputs};
   const int64_t chunks = ceil_divide(steps.products() * loop.columns, loop.panel_floats);
   const int64_t vectors = ceil_divide(columns.panel_columns, loop.lanes);
-  // A panel of less than whole vectors is stored value by value.
-  const bool whole = p.out_length % (2 * loop.columns) == 0;
+  // A panel of less than whole vectors is stored value by value, but with AVX-512's masks.
+  const bool whole = loop.lanes > 8 || p.out_length % (2 * columns.panel_columns) == 0;
   const double values = whole ? 0.0 : 200.0 * static_cast<double>(p.group_outputs * chunks);
   const double one =
       static_cast<double>(columns.panels) *

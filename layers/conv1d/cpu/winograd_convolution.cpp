@@ -20,9 +20,9 @@ constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMostTaps = 48;
 constexpr int64_t kMostTileColumns = 512;
 constexpr int64_t kMostLanes = 16;
-constexpr int64_t kMostPanelColumns = 24;
+constexpr int64_t kMostPanelColumns = 32;
 constexpr int64_t kPanelsAtOnce = 8;  // of those that lie in one piece
-constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 2) * kMostLanes;
+constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 4) * kMostLanes;
 // So many even out the work.
 constexpr int64_t kItemsOfAThread = 6;
 // Inputs are fetched that many channels ahead.
@@ -35,18 +35,20 @@ WinogradSteps times(const WinogradSteps& steps, int64_t channels) {
 }
 
 // For each lane of two vectors of outputs, where it lies in a vector of y[t] and one of y[t + d];
-// and, for each lane of a vector of x[t] and one of x[t + d], where it lies in two of x.
+// and, for each lane of a vector of x[t] and one of x[t + d], where it lies in two of x. Lanes
+// beyond whole pieces are of no account.
 std::vector<int32_t> order_of_pieces(int64_t lanes, int64_t distance) {
+  const int64_t columns = lanes / distance * distance;
   std::vector<int32_t> order;
   for (int64_t i = 0; i < 2 * lanes; ++i) {
     const int64_t piece = i / distance;
     const int64_t lane = piece % 2 * lanes + piece / 2 * distance + i % distance;
-    order.push_back(static_cast<int32_t>(lane));
+    order.push_back(i < 2 * columns ? static_cast<int32_t>(lane) : 0);
   }
   for (int64_t odd = 0; odd < 2; ++odd) {
     for (int64_t i = 0; i < lanes; ++i) {
       const int64_t lane = (i / distance * 2 + odd) * distance + i % distance;
-      order.push_back(static_cast<int32_t>(lane));
+      order.push_back(i < columns ? static_cast<int32_t>(lane) : 0);
     }
   }
   return order;
@@ -92,12 +94,13 @@ WinogradTaps::WinogradTaps(const TapRule& rule) {
 }
 
 WinogradColumns::WinogradColumns(int64_t outputs, int64_t d, const WinogradLoop& loop)
-    : distance(d) {
+    : distance(d), vector_columns(loop.lanes) {
   const int64_t pairs = outputs / (2 * d);
   count = pairs * d + std::min(outputs - pairs * 2 * d, d);
-  if (loop.lanes % d == 0) {
+  if (d <= loop.lanes) {
+    vector_columns = loop.lanes / d * d;
     span_panels = 1;
-    span = panel_columns = loop.columns;
+    span = panel_columns = loop.columns / loop.lanes * vector_columns;
   } else {
     span_panels = ceil_divide(d, loop.columns);
     span = d;
@@ -124,8 +127,7 @@ bool WinogradConvolution::can_implement(const TapProblem& problem) {
   const bool fits = taps.remainders.front().taps <= kMostTaps &&
                     taps.steps.products() * loop.columns <= loop.panel_floats;
   // Groups of two taps round more than plain sums; those of three make up for as many.
-  return fits && taps.steps.joint > 0 && taps.steps.joint >= taps.steps.sums &&
-         (loop.lanes % taps.distance == 0 || taps.distance > loop.lanes);
+  return fits && taps.steps.joint > 0 && taps.steps.joint >= taps.steps.sums;
 }
 
 // One part of the work: a tile of columns, and some of the rows of a group.
@@ -315,14 +317,17 @@ void WinogradConvolution::transform_pieces(const Item& item, const Chunk& chunk,
   const WinogradColumns::Panel first = columns_.panel(item.first_panel);
   const WinogradColumns::Panel last = columns_.panel(item.first_panel + item.panels - 1);
   const int64_t columns = last.first + last.columns - first.first;
+  const int64_t width = columns_.vector_columns;
+  const int64_t unused = loop_.lanes - width;  // lanes of a vector, which are read all the same
   const int64_t count =
-      round_up(columns, loop_.lanes) + round_up(remainder.taps / 2 * taps_.distance, loop_.lanes);
+      round_up(round_up(columns, width) + unused + remainder.taps / 2 * taps_.distance, width);
   alignas(64) float copy[2 * kMostRowFloats];
   alignas(64) float pieces[2][kMostRowFloats];
   const float* row = item.input + (chunk.first_channel + channel) * problem_.in_length;
-  const float* source = inputs_at(row, remainder, first.output, 2 * count, copy);
+  const float* source = inputs_at(row, remainder, first.output, 2 * (count + unused), copy);
   const int64_t ahead = source == copy ? 0 : std::min(kChannelsAhead, chunk.channels - 1 - channel);
-  loop_.split(source, order_.data(), count, ahead * problem_.in_length, pieces[0], pieces[1]);
+  loop_.split(source, order_.data(), width, count, ahead * problem_.in_length, pieces[0],
+              pieces[1]);
   const float* inputs[kMostTaps + 1];
   for (int64_t i = 0; i <= remainder.taps; ++i) {
     inputs[i] = pieces[i % 2] + i / 2 * taps_.distance;
@@ -369,7 +374,7 @@ void WinogradConvolution::transform_groups(const Chunk& chunk, int64_t channel,
     loop_.transform(
         inputs + group.first_tap, group.taps, columns,
         {panel + (apart + group.apart) * loop_.columns, panel + joint_row * loop_.columns,
-         chunk.steps.products() * loop_.columns, columns_.panel_columns});
+         chunk.steps.products() * loop_.columns, columns_.panel_columns, columns_.vector_columns});
   }
 }
 
@@ -400,6 +405,7 @@ void WinogradConvolution::run_chunk(const Item& item, const Chunk& chunk, const 
   WinogradPanel panel{};
   panel.steps = chunk.steps;
   panel.distance = taps_.distance;
+  panel.vector_columns = columns_.vector_columns;
   panel.order = order_.data();
   panel.ahead = &ahead;
   PanelOutput& output = panel.output;

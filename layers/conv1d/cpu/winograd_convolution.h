@@ -3,9 +3,10 @@
 // The reduction is cut into chunks of input channels. For each chunk the inputs of a tile of
 // columns are transformed (winograd_panel.h), channel by channel, into panels that stay in the
 // second-level cache; a panel stays in the first level while output channels pass over it. No
-// transformed input is kept beyond that. Where d divides a vector, columns follow each other and a
-// channel's inputs are taken apart into pieces of d values in turns; else panels end where such a
-// piece does, and every x_i is a row of the input as it is, or with its padding. While one tile is
+// transformed input is kept beyond that. Where a vector holds pieces of d values, columns follow
+// each other, whole pieces in each vector, and a channel's inputs are taken apart into such pieces
+// in turns; else panels end where a piece does, and every x_i is a row of the input as it is, or
+// with its padding. While one tile is
 // worked on, the inputs of the next are fetched. Threads share out tiles, and output channels too
 // where the signal is short.
 #pragma once
@@ -61,6 +62,7 @@ struct WinogradColumns {
   Panel panel(int64_t index) const;
 
   int64_t distance;
+  int64_t vector_columns;  ///< as in WinogradPanel
   int64_t count;
   int64_t panel_columns;  ///< of each but the last of a span
   int64_t span;           ///< columns of as many panels as cover whole pieces of d outputs
@@ -94,7 +96,7 @@ class WinogradConvolution {
   };
   struct Item;
 
-  bool interleaves() const { return loop_.lanes % taps_.distance == 0; }
+  bool interleaves() const { return taps_.distance <= loop_.lanes; }
   double seconds_of_run() const;
   void cut();
   void choose_tiles(int threads);

@@ -41,19 +41,21 @@ struct WinogradPanel {
   WinogradSteps steps;
   int64_t rows;
   int64_t columns;
-  int64_t distance;      ///< d; where it does not divide a vector, at least `columns`
-  const int32_t* order;  ///< order_of_pieces() of d where it divides a vector
-  int64_t outputs;       ///< that exist from the first column's y[t] on
-  PanelOutput output;    ///< counts outputs, not columns
-  FetchAhead* ahead;     ///< a portion of which each block of sums fetches
+  int64_t distance;        ///< d; where it is longer than a vector, at least `columns`
+  int64_t vector_columns;  ///< of each vector: whole pieces of d, or all its lanes
+  const int32_t* order;    ///< order_of_pieces() of d where a vector holds such pieces
+  int64_t outputs;         ///< that exist from the first column's y[t] on
+  PanelOutput output;      ///< counts outputs, not columns
+  FetchAhead* ahead;       ///< a portion of which each block of sums fetches
 };
 
 /// Where the transformed inputs of a group of taps belong: the rows of the first panel.
 struct WinogradRows {
   float* apart;
-  float* joint;           ///< of p and q, or of p
-  int64_t panel_floats;   ///< from one panel to the next
-  int64_t panel_columns;  ///< of each but the last
+  float* joint;            ///< of p and q, or of p
+  int64_t panel_floats;    ///< from one panel to the next
+  int64_t panel_columns;   ///< of each but the last
+  int64_t vector_columns;  ///< as in WinogradPanel
 };
 
 /// The loops for the vector unit at hand.
@@ -65,9 +67,10 @@ struct WinogradLoop {
   int64_t tile_floats;   ///< of panels that are transformed at once, at most kMostTileFloats
   void (*run)(const WinogradPanel& panel);
   /// Takes pieces of d values of `source` to `even` and to `odd` in turns, `count` to each, a
-  /// multiple of a vector; d divides a vector. Fetches what lies `ahead` of them.
-  void (*split)(const float* source, const int32_t* order, int64_t count, int64_t ahead,
-                float* even, float* odd);
+  /// multiple of the `vector_columns` values of whole pieces that a vector holds. Reads and writes
+  /// whole vectors; fetches what lies `ahead` of them.
+  void (*split)(const float* source, const int32_t* order, int64_t vector_columns, int64_t count,
+                int64_t ahead, float* even, float* odd);
   /// Transforms `columns` columns for a group of `taps` taps, where x_i is the row inputs[i]. Reads
   /// and writes whole vectors.
   void (*transform)(const float* const* inputs, int64_t taps, int64_t columns,

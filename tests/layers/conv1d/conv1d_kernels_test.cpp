@@ -133,7 +133,7 @@ TEST_CASE("every Conv1d kernel on kernels of one tap") {
 // Pairs of outputs within and across vectors, with one or both of them beyond the end.
 TEST_CASE("every Conv1d kernel on dilated pairs of outputs") {
   uint64_t seed = 20;
-  for (const int dilation : {1, 2, 4, 8, 16, 17, 24, 32, 40, 70}) {
+  for (const int dilation : {1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 16, 17, 24, 32, 40, 70}) {
     for (const int length : {dilation, dilation + 1, 97, 2 * dilation, 301}) {
       check_kernels({"Conv1d",
                      fmt::format("{{out_channels: 11, kernel_size: 3, dilation: {}, padding: {}, "
@@ -254,7 +254,7 @@ TEST_CASE("the CPU computes with fewer products where that is as accurate, and f
     return chosen(attributes, input, Device::Type::kCpu);
   };
   const std::string winograd = "conv1d_winograd_cpu";
-  for (const int dilation : {1, 2, 4, 32, 128}) {
+  for (const int dilation : {1, 2, 3, 4, 5, 32, 128}) {
     const std::string attributes = fmt::format(
         "{{out_channels: 64, kernel_size: 3, padding: causal, dilation: {}}}", dilation);
     CHECK(choice(attributes, {1, 64, 16384}) == winograd);

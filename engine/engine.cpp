@@ -100,7 +100,7 @@ EngineState::EngineState(const ModelSpec& spec, const EngineOptions& chosen)
       outputs(describe_outputs(graph)),
       labels(spec.labels),
       dead_layers(remove_dead_layers(graph)),
-      threads(ThreadPool::shared(chosen.device.is_cuda() ? 1 : chosen.threads)) {
+      threads(std::make_shared<ThreadPool>(chosen.device.is_cuda() ? 1 : chosen.threads)) {
   check_labels(spec, graph);
   load_weights(graph, spec);
   if (!options.fuse) return;

@@ -7,6 +7,7 @@
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
+#include "layers/conv1d/cpu/convolution_items.h"
 
 namespace engine::cpu {
 namespace {
@@ -56,11 +57,7 @@ std::string DenseConvolution::phases() const {
 
 // One part of the work: a tile of outputs, and some of the rows of a group.
 struct DenseConvolution::Item {
-  const float* input;  // of the item's batch and group
-  const float* weights;
-  const float* bias;      // of the group; null where there is none
-  const float* residual;  // of the item's batch and group; null where there is none
-  float* output;          // of the item's batch and group
+  ConvolutionArrays arrays;  // of the item's sample and group
   int64_t group;
   int64_t first_column;
   int64_t split;  // of the row blocks of each phase
@@ -301,29 +298,17 @@ void DenseConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads)
   const int64_t items = problem_.batch * problem_.groups * tiles_ * splits_;
   threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
     alignas(64) float packed[kMostTileFloats];
-    for (int64_t i = begin; i < end; ++i) {
-      const Item next = item_at(std::min(i + 1, end - 1), arrays);
-      run_item(item_at(i, arrays), i + 1 < end ? &next : nullptr, packed);
-    }
+    run_in_turn(
+        begin, end, [&](int64_t i) { return item_at(i, arrays); },
+        [&](const Item& item, const Item* next) { run_item(item, next, packed); });
   });
 }
 
 DenseConvolution::Item DenseConvolution::item_at(int64_t index,
                                                  const ConvolutionArrays& arrays) const {
-  const TapProblem& p = problem_;
-  const int64_t split = index % splits_;
-  const int64_t tile = index / splits_ % tiles_;
-  const int64_t part = index / splits_ / tiles_;  // batch and group
-  const int64_t group = part % p.groups;
-  const int64_t first_output = part * p.group_outputs * p.out_length;
-  return {arrays.input + part * p.group_inputs * p.in_length,
-          arrays.weights,
-          arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
-          arrays.residual ? arrays.residual + first_output : nullptr,
-          arrays.output + first_output,
-          group,
-          tile * columns_,
-          split};
+  const ItemPlace place(index, tiles_, splits_);
+  return {arrays_of_part(arrays, problem_, place.part), place.part % problem_.groups,
+          place.tile * columns_, place.split};
 }
 
 // What is read first behind the item's chunk.
@@ -349,7 +334,7 @@ FetchAhead DenseConvolution::inputs_of(const Item& item, const Phase& phase, con
   };
   const int64_t begin = inputs_before(item.first_column);
   const int64_t end = inputs_before(std::min(item.first_column + columns_, phase.outputs));
-  return {item.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
+  return {item.arrays.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
           end - begin, problem_.in_length, portions};
 }
 
@@ -360,7 +345,7 @@ void DenseConvolution::run_item(const Item& item, const Item* next, float* tile)
     const int64_t in_place = columns_in_place(phase.taps, item.first_column, columns);
     const int64_t rest = columns - in_place;
     for (const Chunk& chunk : phase.chunks) {
-      const float* input = item.input + chunk.first_channel * problem_.in_length;
+      const float* input = item.arrays.input + chunk.first_channel * problem_.in_length;
       FetchAhead ahead = inputs_behind(item, next, phase, chunk);
       if (in_place > 0) {
         run_chunk(item, phase, chunk,
@@ -388,7 +373,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
   const int64_t steps_before =
       item.group * problem_.group_inputs * phase.taps.count + chunk.steps_before;
   const float* weights =
-      item.weights + phase.weights + steps_before * phase.row_blocks * loop_.rows;
+      item.arrays.weights + phase.weights + steps_before * phase.row_blocks * loop_.rows;
   DensePanel panel{};
   panel.offsets = columns.offsets;
   panel.column_stride = column_stride_;
@@ -410,7 +395,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     panel.weights = weights + block * block_floats;
     panel.rows = std::min(end_row, phase.rows) - row;
     output.first_phase = row % output.phases;
-    output.bias = item.bias ? item.bias + channel : nullptr;
+    output.bias = item.arrays.bias ? item.arrays.bias + channel : nullptr;
     for (int64_t column = 0; column < columns.count; column += panel.columns) {
       const int64_t start = channel * output.row_stride + phase.run.first +
                             (columns.first + column) * output.column_stride;
@@ -421,8 +406,8 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
       // The last panel gets two vectors at least, which take as long as one.
       const int64_t left = columns.count - column - panel.columns;
       if (!columns.apart && left > 0 && left <= loop_.lanes) panel.columns -= loop_.lanes;
-      output.y = item.output + start;
-      output.residual = item.residual ? item.residual + start : nullptr;
+      output.y = item.arrays.output + start;
+      output.residual = item.arrays.residual ? item.arrays.residual + start : nullptr;
       loop_.run(panel);
     }
   }

@@ -152,7 +152,8 @@ FftConvolution::Item FftConvolution::item(int64_t index) const {
           (part + 1) * problem_.group_outputs / output_parts_};
 }
 
-void FftConvolution::run(const Arrays& arrays, float* workspace, ThreadPool& threads) const {
+void FftConvolution::run(const ConvolutionArrays& arrays, float* workspace,
+                         ThreadPool& threads) const {
   const int64_t items =
       problem_.batch * problem_.groups * ceil_divide(segments_, block_segments_) * output_parts_;
   const int64_t grain = std::min(grain_of(items, seconds_), ceil_divide(items, slots_));
@@ -170,27 +171,27 @@ void FftConvolution::run(const Arrays& arrays, float* workspace, ThreadPool& thr
   });
 }
 
-void FftConvolution::run_item(const Item& item, const Arrays& arrays, float* slot) const {
+void FftConvolution::run_item(const Item& item, const ConvolutionArrays& arrays,
+                              float* slot) const {
   const TapProblem& p = problem_;
   const int64_t vector = 2 * lanes();
   float* signal = slot;
   float* inputs = signal + points() + 16;
   float* sums = inputs + block_segments_ * terms() * points();
-  const float* x =
-      arrays.input + (item.sample * p.groups + item.group) * p.group_inputs * p.in_length;
+  const ConvolutionArrays part = arrays_of_part(arrays, p, item.sample * p.groups + item.group);
   for (int64_t s = 0; s < item.segments; ++s) {
     for (int64_t term = 0; term < terms(); ++term) {
-      fill(x + term / strands_.count * p.in_length, term % strands_.count,
+      fill(part.input + term / strands_.count * p.in_length, term % strands_.count,
            (item.segment + s) * segment_outputs_, signal);
       transform_.forward(signal, inputs + s * terms() * points() + term * vector, terms() * vector);
     }
   }
   for (int64_t m = item.first; m < item.end; ++m) {
     const int64_t filter = (item.group * p.group_outputs + m) * terms();
-    transform_.multiply(arrays.weights + filter * points(), inputs, terms(), item.segments, sums);
+    transform_.multiply(part.weights + filter * points(), inputs, terms(), item.segments, sums);
     for (int64_t s = 0; s < item.segments; ++s) {
       transform_.inverse(sums + s * points(), signal);
-      store(item, arrays, m, item.segment + s, signal);
+      store(part, m, item.segment + s, signal);
     }
   }
 }
@@ -222,20 +223,12 @@ void FftConvolution::fill(const float* channel, int64_t strand, int64_t first_ou
   }
 }
 
-void FftConvolution::store(const Item& item, const Arrays& arrays, int64_t m, int64_t segment,
+void FftConvolution::store(const ConvolutionArrays& part, int64_t m, int64_t segment,
                            const float* signal) const {
   const TapProblem& p = problem_;
-  const int64_t part = item.sample * p.groups + item.group;
-  const int64_t row = part * p.group_outputs * p.out_length;
-  const PanelOutput output = {arrays.output + row,
-                              p.out_length,
-                              1,
-                              arrays.bias ? arrays.bias + item.group * p.group_outputs : nullptr,
-                              arrays.residual ? arrays.residual + row : nullptr,
-                              true,
-                              true,
-                              p.activation,
-                              p.residual_activation};
+  const PanelOutput output = {part.output, p.out_length,  1,
+                              part.bias,   part.residual, true,
+                              true,        p.activation,  p.residual_activation};
   const int64_t first = segment * segment_outputs_;
   const int64_t count = std::min(segment_outputs_, p.out_length - first);
   const int64_t low = std::min(count, transform_.numbers());

@@ -16,6 +16,7 @@
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/ring_transform.h"
 #include "layers/conv1d/tap_problem.h"
 
@@ -61,16 +62,7 @@ class FftConvolution {
   /// What run() needs, with up to the number of threads that the constructor was told.
   int64_t workspace_bytes() const;
 
-  /// What run() works on: `weights` as pack_weights() made them, `bias` of groups * M values or
-  /// null, `residual` shaped as the output or null.
-  struct Arrays {
-    const float* input;
-    const float* weights;
-    const float* bias;
-    const float* residual;
-    float* output;
-  };
-  void run(const Arrays& arrays, float* workspace, ThreadPool& threads) const;
+  void run(const ConvolutionArrays& arrays, float* workspace, ThreadPool& threads) const;
 
  private:
   // Of one sample and group: consecutive segments, and the output channels [first, end).
@@ -87,10 +79,9 @@ class FftConvolution {
   int64_t terms() const { return problem_.group_inputs * strands_.count; }
   int64_t slot_floats() const;
   Item item(int64_t index) const;
-  void run_item(const Item& item, const Arrays& arrays, float* slot) const;
+  void run_item(const Item& item, const ConvolutionArrays& arrays, float* slot) const;
   void fill(const float* channel, int64_t strand, int64_t first_output, float* signal) const;
-  void store(const Item& item, const Arrays& arrays, int64_t m, int64_t segment,
-             const float* signal) const;
+  void store(const ConvolutionArrays& part, int64_t m, int64_t segment, const float* signal) const;
 
   TapProblem problem_;
   Strands strands_;

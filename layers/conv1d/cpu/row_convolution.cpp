@@ -214,20 +214,19 @@ void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t pa
   const TapProblem& p = problem_;
   const int64_t group = part % p.groups;
   const int64_t steps = p.group_inputs * phase.taps.count;
-  const int64_t start =
-      part * p.group_outputs * p.out_length + piece.first * p.taps.phases() + phase.index;
+  const ConvolutionArrays own = arrays_of_part(arrays, p, part);
+  const int64_t start = piece.first * p.taps.phases() + phase.index;
   // Short pieces of many rows would be streamed to as many pages of the memory in turn.
   const bool streams = streams_ && piece.in_place;
   loop_.run({input,
              (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
              steps,
-             arrays.weights + phase.weights + group * p.group_outputs * steps,
+             own.weights + phase.weights + group * p.group_outputs * steps,
              p.group_outputs,
              piece.columns,
              piece.in_place ? piece.columns : round_up(piece.columns),
-             {arrays.output + start, p.out_length, p.taps.phases(),
-              arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
-              arrays.residual ? arrays.residual + start : nullptr, true, true, p.activation,
+             {own.output + start, p.out_length, p.taps.phases(), own.bias,
+              own.residual ? own.residual + start : nullptr, true, true, p.activation,
               p.residual_activation},
              streams});
 }

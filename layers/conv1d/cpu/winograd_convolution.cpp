@@ -7,6 +7,7 @@
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
+#include "layers/conv1d/cpu/convolution_items.h"
 #include "layers/conv1d/cpu/dense_panel.h"
 #include "layers/conv1d/cpu/strided_copy.h"
 #include "layers/conv1d/cpu/tap_tile.h"
@@ -132,11 +133,8 @@ bool WinogradConvolution::can_implement(const TapProblem& problem) {
 
 // One part of the work: a tile of columns, and some of the rows of a group.
 struct WinogradConvolution::Item {
-  const float* input;     // of the item's batch and group
-  const float* weights;   // of the group
-  const float* bias;      // of the group; null where there is none
-  const float* residual;  // of the item's batch and group; null where there is none
-  float* output;          // of the item's batch and group
+  ConvolutionArrays arrays;  // of the item's sample and group
+  int64_t group;
   int64_t first_panel;
   int64_t panels;
   int64_t first_block;
@@ -241,30 +239,22 @@ void WinogradConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threa
   const int64_t items = problem_.batch * problem_.groups * tiles_ * splits_;
   threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
     alignas(64) float tile[kMostTileFloats];
-    for (int64_t i = begin; i < end; ++i) {
-      const Item next = item_at(std::min(i + 1, end - 1), arrays);
-      run_item(item_at(i, arrays), i + 1 < end ? &next : nullptr, tile);
-    }
+    run_in_turn(
+        begin, end, [&](int64_t i) { return item_at(i, arrays); },
+        [&](const Item& item, const Item* next) { run_item(item, next, tile); });
   });
 }
 
 WinogradConvolution::Item WinogradConvolution::item_at(int64_t index,
                                                        const ConvolutionArrays& arrays) const {
-  const TapProblem& p = problem_;
-  const int64_t split = index % splits_;
-  const int64_t tile = index / splits_ % tiles_;
-  const int64_t part = index / splits_ / tiles_;  // batch and group
-  const int64_t group = part % p.groups;
-  const int64_t first_output = part * p.group_outputs * p.out_length;
-  return {arrays.input + part * p.group_inputs * p.in_length,
-          arrays.weights + group * (weight_count_ / p.groups),
-          arrays.bias ? arrays.bias + group * p.group_outputs : nullptr,
-          arrays.residual ? arrays.residual + first_output : nullptr,
-          arrays.output + first_output,
-          tile * tile_panels_,
-          std::min(tile_panels_, columns_.panels - tile * tile_panels_),
-          split * row_blocks_ / splits_,
-          (split + 1) * row_blocks_ / splits_};
+  const ItemPlace place(index, tiles_, splits_);
+  const int64_t first_panel = place.tile * tile_panels_;
+  return {arrays_of_part(arrays, problem_, place.part),
+          place.part % problem_.groups,
+          first_panel,
+          std::min(tile_panels_, columns_.panels - first_panel),
+          place.split * row_blocks_ / splits_,
+          (place.split + 1) * row_blocks_ / splits_};
 }
 
 // Those that earlier tiles have not read.
@@ -280,7 +270,7 @@ FetchAhead WinogradConvolution::inputs_of(const Item& item, const Chunk& chunk,
   };
   const int64_t begin = inputs_before(item.first_panel);
   const int64_t end = inputs_before(item.first_panel + item.panels);
-  return {item.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
+  return {item.arrays.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
           end - begin, problem_.in_length, portions};
 }
 
@@ -323,7 +313,7 @@ void WinogradConvolution::transform_pieces(const Item& item, const Chunk& chunk,
       round_up(round_up(columns, width) + unused + remainder.taps / 2 * taps_.distance, width);
   alignas(64) float copy[2 * kMostRowFloats];
   alignas(64) float pieces[2][kMostRowFloats];
-  const float* row = item.input + (chunk.first_channel + channel) * problem_.in_length;
+  const float* row = item.arrays.input + (chunk.first_channel + channel) * problem_.in_length;
   const float* source = inputs_at(row, remainder, first.output, 2 * (count + unused), copy);
   const int64_t ahead = source == copy ? 0 : std::min(kChannelsAhead, chunk.channels - 1 - channel);
   loop_.split(source, order_.data(), width, count, ahead * problem_.in_length, pieces[0],
@@ -340,7 +330,7 @@ void WinogradConvolution::transform_rows(const Item& item, const Chunk& chunk, i
                                          const WinogradTaps::Remainder& remainder,
                                          float* tile) const {
   alignas(64) float copies[kMostTaps + 1][kPanelsAtOnce * kMostPanelColumns];
-  const float* row = item.input + (chunk.first_channel + channel) * problem_.in_length;
+  const float* row = item.arrays.input + (chunk.first_channel + channel) * problem_.in_length;
   const float* inputs[kMostTaps + 1];
   const int64_t ahead = std::min(kChannelsAhead, chunk.channels - 1 - channel) * problem_.in_length;
   int64_t panels = 0;
@@ -400,8 +390,8 @@ void WinogradConvolution::run_chunk(const Item& item, const Chunk& chunk, const 
   const int64_t products = chunk.steps.products();
   const int64_t block_floats = products * loop_.rows;
   const int64_t most_blocks = std::max<int64_t>(kWeightFloats / block_floats, 1);
-  const float* weights =
-      item.weights + chunk.first_channel * taps_.steps.products() * row_blocks_ * loop_.rows;
+  const float* weights = item.arrays.weights + item.group * (weight_count_ / problem_.groups) +
+                         chunk.first_channel * taps_.steps.products() * row_blocks_ * loop_.rows;
   WinogradPanel panel{};
   panel.steps = chunk.steps;
   panel.distance = taps_.distance;
@@ -420,15 +410,15 @@ void WinogradConvolution::run_chunk(const Item& item, const Chunk& chunk, const 
     const int64_t end_row = std::min(block + most_blocks, item.end_block) * loop_.rows;
     panel.rows = std::min(end_row, problem_.group_outputs) - row;
     panel.weights = weights + block * block_floats;
-    output.bias = item.bias ? item.bias + row : nullptr;
+    output.bias = item.arrays.bias ? item.arrays.bias + row : nullptr;
     for (int64_t k = 0; k < item.panels; ++k) {
       const WinogradColumns::Panel place = columns_.panel(item.first_panel + k);
       const int64_t start = row * problem_.out_length + place.output;
       panel.inputs = tile + k * products * loop_.columns;
       panel.columns = place.columns;
       panel.outputs = problem_.out_length - place.output;
-      output.y = item.output + start;
-      output.residual = item.residual ? item.residual + start : nullptr;
+      output.y = item.arrays.output + start;
+      output.residual = item.arrays.residual ? item.arrays.residual + start : nullptr;
       loop_.run(panel);
     }
   }

@@ -1,5 +1,6 @@
 // What Hopper adds to the machine, as functions: barriers in shared memory that count bytes, bulk
-// copies, matrix products of a warpgroup. Source: PTX ISA, sections mbarrier, cp.async.bulk, wgmma.
+// copies, matrix products of a warpgroup. Source: PTX ISA, sections mbarrier, cp.async.bulk,
+// stmatrix, wgmma.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -161,6 +162,16 @@ __device__ __forceinline__ uint32_t load_shared_half(uint32_t address) {
   uint16_t half;
   asm volatile("ld.shared.u16 %0, [%1];" : "=h"(half) : "r"(address));
   return half;
+}
+
+/// Stores four matrices of 8 x 8 elements of 16 bits, transposed: lane 4 g + t gives in words[i]
+/// elements 2 t and 2 t + 1 of row g of matrix i, lanes 8 i to 8 i + 7 the shared addresses,
+/// multiples of 16, where the columns of matrix i go.
+__device__ __forceinline__ void store_transposed(uint32_t column, const uint32_t (&words)[4]) {
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(column),
+      "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
+      : "memory");
 }
 
 /// A wgmma operand in shared memory without swizzle, K-major: 16-byte units of 8 rows lie one after

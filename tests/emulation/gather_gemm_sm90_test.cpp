@@ -29,19 +29,22 @@ void check(const std::vector<cuda::Sm90Kernel>& kernels, Precision precision, do
 
 TEST_CASE("the gathering Hopper GEMM on random problems, in TF32") {
   check<float>({cuda::gather_kernel_sm90<float, 128, 2, 2, 1, 1>(),
-                cuda::gather_kernel_sm90<float, 128, 3, 1, 1, 1>()},
+                cuda::gather_kernel_sm90<float, 128, 3, 1, 1, 1>(),
+                cuda::gather_kernel_sm90<float, 256, 2, 1, 1, 1>()},
                Precision::kTf32, 6e-4, 700, allows);
 }
 
 TEST_CASE("the gathering Hopper GEMM on random problems, in fp16") {
   check<__half>({cuda::gather_kernel_sm90<__half, 128, 2, 2, 1, 1>(),
-                 cuda::gather_kernel_sm90<__half, 128, 3, 1, 1, 1>()},
+                 cuda::gather_kernel_sm90<__half, 128, 3, 1, 1, 1>(),
+                 cuda::gather_kernel_sm90<__half, 256, 2, 1, 1, 1>()},
                 Precision::kFp16, 6e-4, 900, allows);
 }
 
 TEST_CASE("the gathering Hopper GEMM on random problems, in bf16") {
   check<__nv_bfloat16>({cuda::gather_kernel_sm90<__nv_bfloat16, 128, 2, 2, 1, 1>(),
-                        cuda::gather_kernel_sm90<__nv_bfloat16, 128, 3, 1, 1, 1>()},
+                        cuda::gather_kernel_sm90<__nv_bfloat16, 128, 3, 1, 1, 1>(),
+                        cuda::gather_kernel_sm90<__nv_bfloat16, 256, 2, 1, 1, 1>()},
                        Precision::kBf16, 4e-3, 1000, allows);
 }
 

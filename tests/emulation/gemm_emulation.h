@@ -92,6 +92,7 @@ class Emulation {
     gemm.by_rows = gemm.by_rows && reinterpret_cast<uintptr_t>(gemm.x) % cuda::kUnitBytes == 0;
     gemm.even_rows = gemm.even_rows && case_.x_shift % 2 == 0;
     gemm.odd_rows = gemm.odd_rows || case_.y_shift % 2 != 0;
+    gemm.by_matrices = gemm.by_matrices && reinterpret_cast<uintptr_t>(gemm.y) % 8 == 0;
     const int64_t row_tiles = plan.row_tiles * p_.groups;
     const int64_t blocks =
         plan.resident ? row_tiles * std::clamp<int64_t>(case_.blocks, 1, gemm.tiles / row_tiles)

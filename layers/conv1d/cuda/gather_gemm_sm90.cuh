@@ -29,6 +29,8 @@
 //   Measured shares of the roofline: docs/benchmarks.md.
 #pragma once
 
+#include <algorithm>
+
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/gather_operand_sm90.h"
@@ -62,7 +64,7 @@ struct GatherTile {
 };
 
 inline constexpr int kGatherMaxRing = 8;
-inline constexpr int kGatherMaxRows = 128;
+inline constexpr int kGatherMaxRows = 256;
 
 // What the warps of a block share, beside the chunks, weights and stages behind it.
 struct GatherShared {
@@ -72,7 +74,7 @@ struct GatherShared {
   Barrier weights;
   alignas(16) float bias[kGatherMaxRows];  // of the tile
 };
-inline constexpr int kGatherSharedBytes = 1024;
+inline constexpr int kGatherSharedBytes = 1536;
 static_assert(sizeof(GatherShared) <= kGatherSharedBytes);
 
 __device__ __forceinline__ int gather_slot_bytes(const ImplicitGemm& p) {
@@ -391,9 +393,9 @@ Sm90Kernel gather_kernel_sm90() {
   kernel.tile.ring = kGatherMaxRing;
   kernel.tile.gathers = true;
   kernel.tile.gathered_steps = kSteps;
+  kernel.tile.chunk_rows = kChunkRows;
   kernel.tile.chunk_bytes = LineChunk<T, Tile::kColumns>::kBytes;
-  static_assert(kRows / kChunkRows <= kMaxChunks);
-  kernel.tile.most_chunks = kRows / kChunkRows;
+  kernel.tile.most_chunks = std::min(kRows / kChunkRows, kMaxChunks);
   kernel.launch = launch_gather_sm90<Tile>;
   return kernel;
 }

@@ -111,9 +111,15 @@ struct GatherGroup {
   static __device__ __forceinline__ void start_step(const uint32_t (&words)[Tile::kBlocks][4],
                                                     uint32_t weights,
                                                     float (&sum)[Tile::kBlocks][Tile::kRows / 2]) {
+    // 512 threads have too few registers for products of 256 rows at once.
+    constexpr int kAtOnce = Tile::kRows > 128 ? 128 : Tile::kRows;
+    auto& sums = reinterpret_cast<float(&)[Tile::kBlocks][Tile::kRows / kAtOnce][kAtOnce / 2]>(sum);
 #pragma unroll
     for (int b = 0; b < Tile::kBlocks; ++b) {
-      wgmma_gathered<T, Tile::kRows>(sum[b], words[b], wgmma_descriptor(weights));
+#pragma unroll
+      for (int i = 0; i < Tile::kRows / kAtOnce; ++i) {
+        wgmma_gathered<T, kAtOnce>(sums[b][i], words[b], wgmma_descriptor(weights + i * kAtOnce));
+      }
     }
   }
 };

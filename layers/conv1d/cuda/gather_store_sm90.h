@@ -35,6 +35,15 @@ struct LineChunk {
   static constexpr int kBytes = kElements * sizeof(T);
 };
 
+/// 16 bytes of shared memory from a multiple of kAlign bytes on, 8 or 16.
+template <int kAlign>
+__device__ __forceinline__ uint4 load_unit(const char* from) {
+  if constexpr (kAlign == 16) return *reinterpret_cast<const uint4*>(from);
+  const auto* pairs = reinterpret_cast<const uint2*>(from);
+  const uint2 low = pairs[0], high = pairs[1];
+  return {low.x, low.y, high.x, high.y};
+}
+
 /// Where a tile's column 0 lies in the lines of its group's channels.
 struct LineStart {
   int64_t row;    ///< of channel 0 of the group, counted in all rows of y
@@ -47,7 +56,7 @@ struct LineStart {
   __device__ __forceinline__ int64_t element(const ImplicitGemm& p, int channel) const {
     return (row + channel) * p.out_length + first;
   }
-  /// Elements from the 16-byte boundary at or before it.
+  /// Elements from the 16-byte boundary at or before it, in y.
   template <typename T>
   __device__ __forceinline__ int shift(const ImplicitGemm& p, int channel) const {
     constexpr uint32_t kUnit = 16 / sizeof(T);
@@ -55,6 +64,11 @@ struct LineStart {
     return (base + (static_cast<uint32_t>(row) + channel) * static_cast<uint32_t>(p.out_length) +
             static_cast<uint32_t>(first)) &
            (kUnit - 1);
+  }
+  /// The same in a chunk, where matrices begin at boundaries.
+  template <typename T>
+  __device__ __forceinline__ int chunk_shift(const ImplicitGemm& p, int channel) const {
+    return p.by_matrices ? 0 : shift<T>(p, channel);
   }
 };
 
@@ -79,10 +93,11 @@ struct LineEnds {
 };
 
 /// Stores a line to `y`, whose column 0 is at `values`, by `lanes` lanes, at least eight, of which
-/// this is `lane`. The few elements before and behind its whole units of 16 bytes are stored one by
-/// one. Several units are read before the first is written, so that the reads do not wait for each
+/// this is `lane`. The line and y lie to 16-byte boundaries alike but for multiples of kAlign
+/// bytes. The few elements before and behind its whole units of 16 bytes are stored one by one.
+/// Several units are read before the first is written, so that the reads do not wait for each
 /// other.
-template <typename T>
+template <int kAlign, typename T>
 __device__ __forceinline__ void store_line(const LineEnds<T>& ends, const T* values, T* y, int lane,
                                            int lanes) {
   constexpr int kUnit = 16 / sizeof(T);
@@ -97,7 +112,7 @@ __device__ __forceinline__ void store_line(const LineEnds<T>& ends, const T* val
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
       const int at = i + u * step;
-      if (at < high) loaded[u] = *reinterpret_cast<const uint4*>(values + at);
+      if (at < high) loaded[u] = load_unit<kAlign>(reinterpret_cast<const char*>(values + at));
     }
 #pragma unroll
     for (int u = 0; u < kAtOnce; ++u) {
@@ -124,7 +139,7 @@ struct ChunkLine {
     channel = (place.row + chunk * kChunkRows) / 8 * p.row_channels + line;
     offset = eight * 8 * Chunk::kPitch +
              (line - eight * p.row_channels) * (kColumns * p.phases + Chunk::kUnit) +
-             start.shift<T>(p, channel);
+             start.chunk_shift<T>(p, channel);
   }
 };
 
@@ -139,7 +154,7 @@ __device__ __forceinline__ bool has_whole_lines(const ImplicitGemm& p, const Gem
 /// Where a lane of storing warp `storer` finds and stores its 16 bytes of the lines of a tile that
 /// has whole lines. The lanes of a warp take as many lines at once as they have bytes for; every
 /// kRepeat-th line lies alike to the sectors of y.
-template <typename Tile>
+template <typename Tile, int kAlign>
 struct WholeLines {
   using T = typename Tile::T;
   static constexpr int kBytes = sizeof(T);
@@ -176,7 +191,7 @@ struct WholeLines {
       const auto address = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(first));
       const int offset = (-address & (overlap ? 31 : 15)) + lane_bytes;
       y[c] = const_cast<char*>(reinterpret_cast<const char*>(first)) + offset;
-      source[c] = (line + c * kClassLines) * kPitch + (address & 15) + offset;
+      source[c] = (line + c * kClassLines) * kPitch + (p.by_matrices ? 0 : address & 15) + offset;
     }
   }
 
@@ -191,7 +206,7 @@ struct WholeLines {
         const int c = at / kTurns, turn = at % kTurns;
         const char* from = values + source[c] + i * kRepeat * kPitch;
         if (turn * 512 < count) {
-          loaded[c][turn] = *reinterpret_cast<const uint4*>(from + turn * 512);
+          loaded[c][turn] = load_unit<kAlign>(from + turn * 512);
         }
       }
 #pragma unroll
@@ -216,19 +231,19 @@ __device__ __forceinline__ void store_line_ends(const ImplicitGemm& p, const Lin
   using T = typename Tile::T;
   using Chunk = LineChunk<T, Tile::kColumns>;
   constexpr int kLanes = 32 * Tile::kStorers / kChunkRows;  // of a line
-  static_assert(kLanes >= Chunk::kUnit);
   const int lane = threadIdx.x % kLanes;
   const int line = static_cast<int>(threadIdx.x) % 32 / kLanes * Tile::kStorers + storer;
+  static_assert(kLanes >= Chunk::kUnit);
   if (line >= lines || lane >= Chunk::kUnit) return;
   T* y = static_cast<T*>(p.y) + start.element(p, channel + line);
   const int shift = start.shift<T>(p, channel + line);
   const int before = -shift & (Chunk::kUnit - 1);
   const int at = lane < before ? lane : Tile::kColumns - Chunk::kUnit + lane;
-  y[at] = values[line * Chunk::kPitch + shift + at];
+  y[at] = values[line * Chunk::kPitch + start.chunk_shift<T>(p, channel + line) + at];
 }
 
 /// Stores a storing warp's lines of chunk `chunk` of a tile, which is at `values`.
-template <typename Tile>
+template <typename Tile, int kAlign>
 __device__ __forceinline__ void store_any_chunk(const ImplicitGemm& p, const GemmTilePlace& place,
                                                 const LineStart& start, int chunk,
                                                 const typename Tile::T* values, int storer) {
@@ -241,8 +256,8 @@ __device__ __forceinline__ void store_any_chunk(const ImplicitGemm& p, const Gem
   const ChunkLine<T, Tile::kColumns> line(p, place, start, chunk, i);
   if (line.channel >= p.group_outputs) return;
   T* y = static_cast<T*>(p.y) + start.element(p, line.channel);
-  store_line(LineEnds<T>(p, place, y, Tile::kColumns), values + line.offset, y,
-             static_cast<int>(threadIdx.x) % lanes, lanes);
+  store_line<kAlign>(LineEnds<T>(p, place, y, Tile::kColumns), values + line.offset, y,
+                     static_cast<int>(threadIdx.x) % lanes, lanes);
 }
 
 /// The bias of row `row` of a tile.
@@ -349,6 +364,32 @@ struct StagedRows {
   }
 };
 
+/// Puts a thread's sums, of 16-bit types and one phase, of the chunk of rows from the tile's
+/// `eight`-th eight on to `values`, by matrices of eight rows and columns. They lie at boundaries
+/// of 16 bytes, wherever lines of y begin; storing warps read them from where those need.
+template <typename Tile, int kSums>
+__device__ __forceinline__ void stage_matrices(int column, int eight,
+                                               const float (&sum)[Tile::kBlocks][kSums],
+                                               typename Tile::T* values) {
+  using T = typename Tile::T;
+  static_assert(kChunkRows == 16);
+  // A lane tells where a row of matrix i goes: that of rows 8 (i / 2) and columns 8 (i % 2) on.
+  const int lane = threadIdx.x % 32, matrix = lane / 8;
+  const int row = matrix / 2 * 8 + lane % 8;
+  const T* first =
+      values + row * LineChunk<T, Tile::kColumns>::kPitch + column - lane / 4 + matrix % 2 * 8;
+#pragma unroll
+  for (int b = 0; b < Tile::kBlocks; ++b) {
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float* pair = sum[b] + 4 * eight + 2 * i;
+      words[i] = word_of_pair<T>(pair[0], pair[1]);
+    }
+    store_transposed(shared_address(first + 64 * b), words);
+  }
+}
+
 /// Hands a thread's finished sums of one tile to the storing warps, chunk after chunk. `column` is
 /// the thread's first of the tile, `at` the place of the next chunk.
 template <typename Tile, bool kPhased, int kSums>
@@ -356,28 +397,35 @@ __device__ __forceinline__ void stage_tile(const ImplicitGemm& p, const GemmTile
                                            const float (&sum)[Tile::kBlocks][kSums], int column,
                                            typename Tile::T* staging, ChunkBarriers& barriers,
                                            GatherRingPosition& at) {
+  using T = typename Tile::T;
+  constexpr bool kMatrices = sizeof(T) == 2 && !kPhased;
   const LineStart start(p, place);
   const StagedRows<Tile, kPhased> rows(p, place, start, column);
 #pragma unroll
   for (int c = 0; c < Tile::kRows / kChunkRows; ++c) {
     if (place.row + c * kChunkRows >= p.group_rows) break;
     barriers.empty[at.slot].wait(at.parity ^ 1);
-    rows.stage(p, place, start, c * (kChunkRows / 8), sum,
-               staging + at.slot * LineChunk<typename Tile::T, Tile::kColumns>::kElements);
+    T* values = staging + at.slot * LineChunk<T, Tile::kColumns>::kElements;
+    if (!kMatrices || !p.by_matrices) {
+      rows.stage(p, place, start, c * (kChunkRows / 8), sum, values);
+    } else if constexpr (kMatrices) {
+      stage_matrices<Tile>(column, c * (kChunkRows / 8), sum, values);
+    }
     __syncwarp();
     if (threadIdx.x % 32 == 0) barriers.full[at.slot].arrive();
     at.advance(p.chunks);
   }
 }
 
-/// Stores storing warp `storer`'s lines of one tile. kWhole: the tile has whole lines.
-template <typename Tile, bool kWhole>
+/// Stores storing warp `storer`'s lines of one tile. kWhole: the tile has whole lines. kAlign: as
+/// store_line() has it.
+template <typename Tile, bool kWhole, int kAlign>
 __device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTilePlace& place,
                                              const LineStart& start, int storer,
                                              const typename Tile::T* staging,
                                              ChunkBarriers& barriers, GatherRingPosition& at) {
   using T = typename Tile::T;
-  WholeLines<Tile> lines(p, place, start, storer);
+  WholeLines<Tile, kAlign> lines(p, place, start, storer);
 #pragma unroll 1
   for (int c = 0; c < Tile::kRows / kChunkRows; ++c) {
     const int row = place.row + c * kChunkRows;
@@ -389,7 +437,7 @@ __device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTi
       lines.store_chunk(reinterpret_cast<const char*>(values), existing);
       if (lines.has_ends) store_line_ends<Tile>(p, start, row, existing, values, storer);
     } else {
-      store_any_chunk<Tile>(p, place, start, c, values, storer);
+      store_any_chunk<Tile, kAlign>(p, place, start, c, values, storer);
     }
     __syncwarp();
     if (threadIdx.x % 32 == 0) barriers.empty[at.slot].arrive();
@@ -397,16 +445,32 @@ __device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTi
   }
 }
 
+template <typename Tile, int kAlign>
+__device__ __forceinline__ void store_aligned_tile(const ImplicitGemm& p,
+                                                   const GemmTilePlace& place, int storer,
+                                                   const typename Tile::T* staging,
+                                                   ChunkBarriers& barriers,
+                                                   GatherRingPosition& at) {
+  const LineStart start(p, place);
+  if (has_whole_lines(p, place, start, Tile::kColumns)) {
+    store_chunks<Tile, true, kAlign>(p, place, start, storer, staging, barriers, at);
+  } else {
+    store_chunks<Tile, false, kAlign>(p, place, start, storer, staging, barriers, at);
+  }
+}
+
 template <typename Tile>
 __device__ __forceinline__ void store_tile(const ImplicitGemm& p, const GemmTilePlace& place,
                                            int storer, const typename Tile::T* staging,
                                            ChunkBarriers& barriers, GatherRingPosition& at) {
-  const LineStart start(p, place);
-  if (has_whole_lines(p, place, start, Tile::kColumns)) {
-    store_chunks<Tile, true>(p, place, start, storer, staging, barriers, at);
-  } else {
-    store_chunks<Tile, false>(p, place, start, storer, staging, barriers, at);
+  if constexpr (sizeof(typename Tile::T) == 2) {
+    const auto bytes = static_cast<uint64_t>(p.out_length | place.column) * 2;
+    if (p.by_matrices && (bytes | reinterpret_cast<uintptr_t>(p.y)) % 16 != 0) {
+      store_aligned_tile<Tile, 8>(p, place, storer, staging, barriers, at);
+      return;
+    }
   }
+  store_aligned_tile<Tile, 16>(p, place, storer, staging, barriers, at);
 }
 
 }  // namespace engine::cuda

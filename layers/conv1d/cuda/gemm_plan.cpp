@@ -219,23 +219,25 @@ struct StageWork {
 // Cycles that the multiplying threads of a block take to hand over a tile's sums, chunk by chunk;
 // they wait for the stores of the first where there are more chunks than slots.
 double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  constexpr double kChunk = 525.0;
+  // Chunks of tiles of 256 rows have half the columns.
+  const double share = tile.rows <= 128 ? 1.0 : (tile.element_bytes == 4 ? 0.5 : 0.8);
+  const double chunk = share * (by_matrices(p, plan) ? 400.0 : 525.0);
   constexpr double kStoredBytesPerCycle = 13.8;
   constexpr double kPhases = 2.45;  // lines of phases are stored by code for all cases
   constexpr double kEnds = 1.4;     // ends of lines that do not begin at sectors
-  const int64_t chunk_rows = tile.rows / tile.most_chunks;
-  const int64_t chunks = ceil_divide(std::min<int64_t>(tile.rows, plan.group_rows), chunk_rows);
+  const int64_t rows = std::min<int64_t>(tile.rows, plan.group_rows);
+  const int64_t chunks = ceil_divide(rows, int64_t{tile.chunk_rows});
   const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
                        static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
   const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);
   const double hindrance = plan.fold.phases > 1 ? kPhases : (has_ends ? kEnds : 1.0);
-  return hindrance * std::max(static_cast<double>(chunks) * kChunk, waits);
+  return hindrance * std::max(static_cast<double>(chunks) * chunk, waits);
 }
 
 // Cycles of a block for a tile whose operands are gathered. A stage takes what its products take,
 // what they and the gathering read from shared memory, or what its window and weights take on their
 // way there; a slot of the ring is loaded, waits and is read in turn. Besides, threads gather.
-// Fitted to 402 plans of the layers of bench/conv1d_gpu.csv on an H200.
+// Fitted to plans of the layers of bench/conv1d_gpu.csv and bench/conv1d_gpu_extra.csv on an H200.
 double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
   constexpr double kWindowBytesPerCycle = 48.0;
   constexpr double kWeightBytesPerCycle = 58.0;
@@ -336,6 +338,10 @@ float part_of(float value, int part, const Conv1dProblem& problem, const GemmTil
 
 }  // namespace
 
+bool by_matrices(const Conv1dProblem& p, const GemmPlan& plan) {
+  return size_of(p.dtype) == 2 && plan.fold.phases == 1 && p.out_length % 4 == 0;
+}
+
 GemmRow row_at(const Conv1dProblem& p, const GemmPlan& plan, int64_t row) {
   const int64_t eight = row / 8, in_eight = row % 8, phases = plan.fold.phases;
   GemmRow place{eight / plan.phase_blocks, eight % plan.phase_blocks * 8 + in_eight};
@@ -398,7 +404,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   };
   const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
   for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {
-    for (plan.fewest_chunks = 2; plan.fewest_chunks <= 4; plan.fewest_chunks += 2) {
+    for (plan.fewest_chunks = 2; plan.fewest_chunks <= 8; plan.fewest_chunks += 2) {
       consider_stages();
       if (tile.most_chunks <= plan.fewest_chunks) break;
     }

@@ -44,7 +44,8 @@ struct GemmTile {
   int gathered_steps = 1;    ///< that are gathered at once: they divide those of a stage
   int element_bytes = 4;     ///< of x, of a kernel that gathers
   int64_t chunk_bytes = 0;   ///< of rows on their way to y, of a kernel that stores by chunks
-  int most_chunks = 0;       ///< the tile's
+  int chunk_rows = 0;
+  int most_chunks = 0;  ///< the tile's
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the
@@ -118,6 +119,10 @@ struct GemmRow {
   int64_t phase;
 };
 GemmRow row_at(const Conv1dProblem& problem, const GemmPlan& plan, int64_t row);
+
+/// Whether threads that gather hand over their sums by matrices, where y begins at a multiple of 8
+/// bytes.
+bool by_matrices(const Conv1dProblem& problem, const GemmPlan& plan);
 
 /// Plans a problem, or gives one that is not valid where the tile cannot compute it.
 GemmPlan plan_gemm(const Conv1dProblem& problem, const GemmTile& tile, int64_t split);

@@ -26,6 +26,7 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.row_channels = plan.row_channels;
   g.phase_blocks = plan.phase_blocks;
   g.odd_rows = p.out_length % 2 != 0;
+  g.by_matrices = tile.gathers && by_matrices(p, plan);
   g.staged_phases = std::min(g.phases, 8);
   g.staged_pitch = tile.staged_columns * g.staged_phases + 8;
   g.row_vectors = tile.staged_columns * g.staged_phases * static_cast<int>(size_of(p.dtype)) / 16;

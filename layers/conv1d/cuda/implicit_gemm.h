@@ -66,7 +66,8 @@ struct ImplicitGemm {
   int staged_pitch;   // floats from a channel to the next
   int row_vectors;    // of a channel's part
   SmallDivide by_row_vectors;
-  bool odd_rows;  // a row of y may begin between two pairs of elements
+  bool odd_rows;     // a row of y may begin between two pairs of elements
+  bool by_matrices;  // gathered sums of 16 bits: rows of y begin at multiples of 8 bytes
   FastDivide by_blocks;
   FastDivide by_column_tiles;
   FastDivide by_row_tiles;

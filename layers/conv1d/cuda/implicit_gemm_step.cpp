@@ -78,6 +78,7 @@ Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const Gemm
     run.even_rows = gemm.even_rows && is_even(run.x, p.dtype);
     run.by_rows = gemm.by_rows && reinterpret_cast<uintptr_t>(run.x) % kUnitBytes == 0;
     run.odd_rows = gemm.odd_rows || !is_even(run.y, p.dtype);
+    run.by_matrices = gemm.by_matrices && reinterpret_cast<uintptr_t>(run.y) % 8 == 0;
     launch(run, plan_bytes, blocks, c.stream);
     (void)weight, (void)bias;  // kept alive
   };

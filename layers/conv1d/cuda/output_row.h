@@ -48,6 +48,17 @@ __device__ __forceinline__ void store_pair(__nv_bfloat16* target, float a, float
   *reinterpret_cast<__nv_bfloat162*>(target) = __floats2bfloat162_rn(a, b);
 }
 
+/// Two neighbours of 16 bits as a word.
+template <typename T>
+__device__ __forceinline__ uint32_t word_of_pair(float a, float b) {
+  static_assert(sizeof(T) == 2);
+  alignas(4) T pair[2];
+  store_pair(pair, a, b);
+  uint32_t word;
+  memcpy(&word, pair, sizeof word);
+  return word;
+}
+
 /// A warp's part of a tile.
 struct FragmentPlace {
   int64_t sample;

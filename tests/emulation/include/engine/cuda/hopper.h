@@ -100,6 +100,22 @@ inline uint32_t load_shared_half(uint32_t address) {
   return load_shared(address & ~3u) >> 8 * (address & 2) & 0xffff;
 }
 
+inline void store_transposed(uint32_t column, const uint32_t (&words)[4]) {
+  if (column % 16 != 0) test::emulator::fail("a matrix column is not aligned");
+  if (int64_t{column} + 16 > test::emulator::kSharedBytes) {
+    test::emulator::fail("a matrix column leaves shared memory");
+  }
+  test::emulator::WarpValue given{};
+  std::memcpy(given.words, words, sizeof words);
+  const auto* lanes = test::emulator::warp_exchange(given);
+  const int lane = threadIdx.x % 32, matrix = lane / 8, e = lane % 2;
+  for (int g = 0; g < 8; ++g) {
+    const uint64_t word = lanes[4 * g + lane % 8 / 2].words[matrix / 2] >> 32 * (matrix % 2);
+    const auto element = static_cast<uint16_t>(word >> 16 * e);
+    std::memcpy(test::emulator::shared_memory() + column + 2 * g, &element, sizeof element);
+  }
+}
+
 inline uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
   constexpr uint32_t kMost = 1 << 14;
   if ((start_and_k_step & 0xffff) >= kMost || start_and_k_step >> 16 >= kMost) {

@@ -222,10 +222,7 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
                                                   GatherShared& shared, const char* resident,
                                                   char* ring, int column, GatherRingPosition& at,
                                                   float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
-  const auto release = [&](int slot) {
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) shared.empty[slot].arrive();
-  };
+  const auto release = [&](int slot) { shared.empty[slot].arrive(); };
   GatheredStages<Tile> stages(p, place, column);
   GatheredOperands<Tile> operands(p, shared, resident, ring, stages, 0, at);
   const int count = p.channel_stages * p.tap_stages;
@@ -326,12 +323,12 @@ __device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, GatherSh
 template <typename Tile>
 __device__ __forceinline__ void init_gather_barriers(const ImplicitGemm& p, GatherShared& shared) {
   for (int i = 0; i < p.ring; ++i) {
-    shared.full[i].init(Tile::kLoaders / loading_teams(p));
-    shared.empty[i].init(Tile::kMultipliers / 32);
+    shared.full[i].init(32 * Tile::kLoaders / loading_teams(p));
+    shared.empty[i].init(Tile::kMultipliers);
   }
   for (int i = 0; i < p.chunks; ++i) {
-    shared.chunks.full[i].init(Tile::kMultipliers / 32);
-    shared.chunks.empty[i].init(Tile::kStorers);
+    shared.chunks.full[i].init(Tile::kMultipliers);
+    shared.chunks.empty[i].init(32 * Tile::kStorers);
   }
   shared.weights.init(1);
   fence_barrier_init();

@@ -411,8 +411,7 @@ __device__ __forceinline__ void stage_tile(const ImplicitGemm& p, const GemmTile
     } else if constexpr (kMatrices) {
       stage_matrices<Tile>(column, c * (kChunkRows / 8), sum, values);
     }
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barriers.full[at.slot].arrive();
+    barriers.full[at.slot].arrive();
     at.advance(p.chunks);
   }
 }
@@ -439,8 +438,7 @@ __device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTi
     } else {
       store_any_chunk<Tile, kAlign>(p, place, start, c, values, storer);
     }
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barriers.empty[at.slot].arrive();
+    barriers.empty[at.slot].arrive();
     at.advance(p.chunks);
   }
 }

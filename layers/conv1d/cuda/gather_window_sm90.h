@@ -162,8 +162,7 @@ __device__ __forceinline__ void start_window(const ImplicitGemm& p, const Gather
     __syncwarp();
     bulk_copy_lanes(mine, min(32, rows.end - first), full);
   }
-  __syncwarp();
-  if (lane == 0) full.arrive();
+  full.arrive();
 }
 
 /// The copies of a warp's rows of the first windows of a tile, where those of a stage are those of
@@ -197,8 +196,9 @@ struct RepeatedCopies {
 
   /// Starts those of a stage to the slot at `target`, as start_window() does.
   __device__ __forceinline__ void start(int stage, const char* target, Barrier& full) const {
-    if (threadIdx.x % 32 == 0) full.arrive_and_expect(bytes);
+    if (threadIdx.x % 32 == 0) full.expect(bytes);
     __syncwarp();
+    full.arrive();
     BulkCopy mine = first;
     mine.shared += shared_address(target);
     mine.global += stage * step;

@@ -219,8 +219,9 @@ struct StageWork {
 // Cycles that the multiplying threads of a block take to hand over a tile's sums, chunk by chunk;
 // they wait for the stores of the first where there are more chunks than slots.
 double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  // Chunks of tiles of 256 rows have half the columns.
-  const double share = tile.rows <= 128 ? 1.0 : (tile.element_bytes == 4 ? 0.5 : 0.8);
+  // Chunks of tall tiles have half the columns.
+  const bool tall = tile.rows > 128;
+  const double share = !tall ? 1.0 : (tile.element_bytes == 4 ? 0.58 : 0.8);
   const double chunk = share * (by_matrices(p, plan) ? 400.0 : 525.0);
   constexpr double kStoredBytesPerCycle = 13.8;
   constexpr double kPhases = 2.45;  // lines of phases are stored by code for all cases
@@ -229,7 +230,8 @@ double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
   const int64_t chunks = ceil_divide(rows, int64_t{tile.chunk_rows});
   const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
                        static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
-  const bool has_ends = plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes);
+  const bool has_ends =
+      !tall && plan.advance == tile.columns && p.out_length % (32 / tile.element_bytes) != 0;
   const double hindrance = plan.fold.phases > 1 ? kPhases : (has_ends ? kEnds : 1.0);
   return hindrance * std::max(static_cast<double>(chunks) * chunk, waits);
 }
@@ -248,11 +250,13 @@ double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmT
   constexpr double kSplitProducts = 2.3;  // of three
   const bool split = tile.parts == 2, wide = tile.element_bytes == 4;
   const double blocks = tile.columns / 64.0;
-  const double gathering = (split ? 52.0 : (wide ? 9.0 : 33.0)) * blocks;  // of a step
   // Lanes that read every other or every fourth word share banks.
   const int64_t stride = std::min<int64_t>(plan.fold.stride & -plan.fold.stride, 8);
   const double reads = wide ? 16.0 * static_cast<double>(stride)
                             : 32.0 * std::max(1.0, static_cast<double>(stride) / 2.0);
+  // Of a step and block. Products of 256 rows leave f32 the time for it.
+  const double short_products = split ? 52.0 : (wide ? 9.0 : 33.0);
+  const double gathering = tile.rows <= 128 ? short_products : (wide ? 0.0 : reads * kSharedReads);
   const double products = blocks * (split ? kSplitProducts : 1.0) * tile.rows / 2.0;
   const double shared = blocks * (reads + tile.rows / 4.0) * kSharedReads;
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
@@ -261,7 +265,8 @@ double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmT
   const double multiplying = std::max(products, shared) * plan.steps;
   const double slot = (loads + kLatency + multiplying) / plan.ring;
   const double stage = kStage + (plan.tap_stages > 1 ? kTapStage : 0.0);
-  return plan.stages() * (std::max({multiplying, loads, slot}) + gathering * plan.steps + stage) +
+  return plan.stages() *
+             (std::max({multiplying, loads, slot}) + gathering * blocks * plan.steps + stage) +
          handing_cycles(p, plan, tile);
 }
 

@@ -5,7 +5,9 @@
 // A warpgroup holds sums as wgmma leaves them, with columns (positions) as wgmma's rows: thread
 // t + 4 g of warp w has, of block b, for j < kRows / 8 and h, e < 2, sum[4 j + 2 h + e] = column
 // 64 b + 16 w + g + 8 h of row 8 j + 2 t + e. A line is what a tile has of one channel of y: of
-// every column its phases, one after the other. A chunk has the lines of kChunkRows rows.
+// every column its phases, one after the other. A chunk has the lines of kChunkRows rows, each as
+// late behind a 16-byte boundary as in y; or at the boundary, where sums of 16 bits are put down as
+// matrices of 8 x 8.
 #pragma once
 
 #include <cstdint>

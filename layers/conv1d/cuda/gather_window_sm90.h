@@ -143,7 +143,7 @@ __device__ __forceinline__ void clear_absent_rows(const ImplicitGemm& p, const G
 }
 
 /// Starts the copies of a warp's rows of the window of a stage to `target`. They count at `full`,
-/// which waits for the warp, too.
+/// which waits for the warp's lanes, too.
 template <typename T>
 __device__ __forceinline__ void start_window(const ImplicitGemm& p, const GatherWindow& window,
                                              const LoaderRows& rows, char* target, Barrier& full) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/cpu/host_memory.h"
 #include "engine/cuda/runtime.h"
 #include "engine/engine_state.h"
 #include "engine/error.h"
@@ -23,9 +24,7 @@ class Scratch {
     if (device.is_cuda()) {
       memory_ = cuda::allocate(device, bytes, stream);
     } else {
-      memory_.reset(::operator new(static_cast<size_t>(bytes), std::align_val_t(kArenaAlignment),
-                                   std::nothrow),
-                    [](void* p) { ::operator delete(p, std::align_val_t(kArenaAlignment)); });
+      memory_ = allocate_host(bytes);
       if (!memory_) {
         throw Error(ErrorKind::kOutOfMemory,
                     fmt::format("out of memory: {:.1f} MB wanted for intermediate values; use a "

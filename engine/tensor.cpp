@@ -2,26 +2,24 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <cstring>
 
 #include "engine/cpu/convert.h"
+#include "engine/cpu/host_memory.h"
 #include "engine/cuda/runtime.h"
 #include "engine/error.h"
 
 namespace engine {
 namespace {
 
-constexpr size_t kAlignment = 64;  // a cache line, and the widest SIMD register
-
-std::shared_ptr<void> allocate_host(int64_t bytes) {
-  const size_t rounded = (static_cast<size_t>(bytes) / kAlignment + 1) * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, rounded);
+std::shared_ptr<void> allocate(int64_t bytes, Device device) {
+  if (device.is_cuda()) return cuda::allocate(device, bytes);
+  std::shared_ptr<void> memory = allocate_host(bytes);
   if (!memory) {
     throw Error(ErrorKind::kOutOfMemory,
                 fmt::format("out of memory: {:.1f} MB wanted", static_cast<double>(bytes) / 1e6));
   }
-  return {memory, std::free};
+  return memory;
 }
 
 void copy_bytes(void* target, Device target_device, const void* source, Device source_device,
@@ -43,8 +41,7 @@ std::string to_string(const TensorSpec& spec) {
 
 Tensor Tensor::empty(Shape shape, DType dtype, Device device) {
   const TensorSpec spec{std::move(shape), dtype};
-  auto owner =
-      device.is_cuda() ? cuda::allocate(device, spec.bytes()) : allocate_host(spec.bytes());
+  auto owner = allocate(spec.bytes(), device);
   void* data = owner.get();
   return share(std::move(owner), data, spec.shape, dtype, device);
 }

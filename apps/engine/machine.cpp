@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "engine/cpu/host_memory.h"
 #include "engine/error.h"
 
 namespace engine::cli {
@@ -37,11 +38,9 @@ Machine::Machine(Device device, int threads) : info_(info_of(device)), threads_(
 
 std::shared_ptr<void> Machine::allocate(int64_t bytes) const {
   if (device().is_cuda()) return cuda::allocate(device(), bytes);
-  constexpr size_t kAlignment = 256;
-  const size_t rounded = (static_cast<size_t>(bytes) / kAlignment + 1) * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, rounded);
+  std::shared_ptr<void> memory = allocate_host(bytes);
   if (!memory) throw Error(ErrorKind::kOutOfMemory, "out of memory");
-  return {memory, std::free};
+  return memory;
 }
 
 void Machine::copy(void* target, const void* source, int64_t bytes) const {

@@ -7,6 +7,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "layers/reduce/max_or_nan-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace engine::cpu::HWY_NAMESPACE {
 namespace {
@@ -23,11 +25,10 @@ struct Average {
   }
 };
 
-// NaN where any tap is.
 struct Maximum {
   template <class D, class V>
   static HWY_INLINE V add(D, V result, V tap) {
-    return hn::IfThenElse(hn::Or(hn::Gt(result, tap), hn::IsNaN(result)), result, tap);
+    return max_or_nan(result, tap);
   }
   template <class D, class V>
   static HWY_INLINE V finish(D, V result, int) {

@@ -14,8 +14,10 @@ constexpr int64_t kTile = 512;  // outputs that stay in the innermost cache from
 
 struct WindowSegments {
   const PoolProblem& p;
-  int64_t begin(int64_t s) const { return s / p.outputs * p.length + p.begin(s % p.outputs); }
-  int64_t end(int64_t s) const { return s / p.outputs * p.length + p.end(s % p.outputs); }
+  int64_t begin(int64_t s) const { return row(s) * p.length + p.begin(window(s)); }
+  int64_t end(int64_t s) const { return row(s) * p.length + p.end(window(s)); }
+  int64_t row(int64_t s) const { return p.outputs == 1 ? s : s / p.outputs; }
+  int64_t window(int64_t s) const { return p.outputs == 1 ? 0 : s % p.outputs; }
 };
 
 int64_t ceil_divide(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
@@ -136,7 +138,7 @@ void pool_cpu(const PoolProblem& p, const float* x, float* y, void* workspace,
   const WindowSegments segments{p};
   if (p.average) {
     const auto finish = [&](int64_t s, const Sum<double>& state) {
-      y[s] = static_cast<float>(state.sum / p.divisor(s % p.outputs));
+      y[s] = static_cast<float>(state.sum / p.divisor(segments.window(s)));
     };
     segment_reduce_cpu(x, sum_of, segments, p.windows(), p.longest_window(), finish, workspace,
                        threads);

@@ -2,6 +2,8 @@
 
 #include <Eigen/Core>
 
+#include "layers/reduce/fold_values.h"
+
 namespace engine {
 namespace {
 
@@ -29,7 +31,7 @@ Moments<double> moments_of(const float* x, int64_t count) {
 
 ExpSum exp_sum_of(const float* x, int64_t count) {
   const ConstArray values(x, count);
-  const float max = values.maxCoeff<Eigen::PropagateNaN>();
+  const float max = cpu::maximum_of_values(x, count);
   if (max == ExpSum::identity().max) return ExpSum::identity();
   return {max, (values - max).exp().sum()};
 }
@@ -37,13 +39,11 @@ ExpSum exp_sum_of(const float* x, int64_t count) {
 Sum<double> sum_of(const float* x, int64_t count) {
   double sum = 0.0;
   for (int64_t begin = 0; begin < count; begin += kBlock) {
-    sum += ConstArray(x + begin, std::min(kBlock, count - begin)).sum();
+    sum += cpu::sum_of_values(x + begin, std::min(kBlock, count - begin));
   }
   return {sum};
 }
 
-Maximum maximum_of(const float* x, int64_t count) {
-  return {ConstArray(x, count).maxCoeff<Eigen::PropagateNaN>()};
-}
+Maximum maximum_of(const float* x, int64_t count) { return {cpu::maximum_of_values(x, count)}; }
 
 }  // namespace engine

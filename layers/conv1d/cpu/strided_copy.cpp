@@ -1,5 +1,6 @@
 #include "layers/conv1d/cpu/strided_copy.h"
 
+#include <array>
 #include <cstring>
 
 #include "engine/cpu/highway_targets.h"
@@ -20,7 +21,16 @@ using V = hn::Vec<D>;
 constexpr int64_t kLanes = hn::MaxLanes(D());
 
 #if HWY_TARGET != HWY_SCALAR
-// Every kStride-th value of kStride vectors; a power of two in halves.
+// Where in its vector every kStride-th value lies.
+template <int kStride>
+constexpr std::array<int32_t, kLanes> places() {
+  std::array<int32_t, kLanes> places{};
+  for (int64_t i = 0; i < kLanes; ++i) places[i] = static_cast<int32_t>(i * kStride % kLanes);
+  return places;
+}
+
+// Every kStride-th value of kStride vectors. An even number of them in halves; of an odd number all
+// are looked up in the same places, and each vector gives the lanes that the one before has not.
 template <int kStride>
 HWY_INLINE V load(const float* source) {
   const D d;
@@ -30,9 +40,20 @@ HWY_INLINE V load(const float* source) {
     V first, second, third;
     hn::LoadInterleaved3(d, source, first, second, third);
     return first;
-  } else {
+  } else if constexpr (kStride % 2 == 0) {
     constexpr int kHalf = kStride / 2;
     return hn::ConcatEven(d, load<kHalf>(source + kHalf * kLanes), load<kHalf>(source));
+  } else {
+    static constexpr std::array<int32_t, kLanes> kPlaces = places<kStride>();
+    const auto table = hn::SetTableIndices(d, kPlaces.data());
+    V values = hn::TableLookupLanes(hn::LoadU(d, source), table);
+    HWY_UNROLL(8)
+    for (int v = 1; v < kStride; ++v) {
+      const auto first = static_cast<float>((v * kLanes + kStride - 1) / kStride);
+      const V found = hn::TableLookupLanes(hn::LoadU(d, source + v * kLanes), table);
+      values = hn::IfThenElse(hn::Ge(hn::Iota(d, 0.0f), hn::Set(d, first)), found, values);
+    }
+    return values;
   }
 }
 #endif
@@ -57,6 +78,12 @@ void copy(const float* source, int64_t stride, int64_t count, float* target) {
       return copy_strided<3>(source, count, target);
     case 4:
       return copy_strided<4>(source, count, target);
+    case 5:
+      return copy_strided<5>(source, count, target);
+    case 6:
+      return copy_strided<6>(source, count, target);
+    case 7:
+      return copy_strided<7>(source, count, target);
     case 8:
       return copy_strided<8>(source, count, target);
     default:

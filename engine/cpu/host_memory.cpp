@@ -13,7 +13,7 @@ std::shared_ptr<void> allocate_host(int64_t bytes) {
   constexpr int64_t kAlignment = 256;
   constexpr int64_t kHugePage = int64_t{2} << 20;
   const int64_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  // Nothing has an address of its own, too.
+  // Even no bytes have an address of their own.
   const auto rounded = static_cast<size_t>(round_up(bytes + 1, kAlignment));
   void* memory = nullptr;
   if (posix_memalign(&memory, static_cast<size_t>(alignment), rounded) != 0) return nullptr;

@@ -12,12 +12,21 @@ namespace {
 
 constexpr int64_t kTile = 512;  // outputs that stay in the innermost cache from tap to tap
 
+// Whether a row is one window, whose ends are then known: to find them takes divisions, which would
+// cost more than short rows do.
+bool is_global(const PoolProblem& p) { return p.adaptive && p.outputs == 1; }
+
 struct WindowSegments {
   const PoolProblem& p;
-  int64_t begin(int64_t s) const { return row(s) * p.length + p.begin(window(s)); }
-  int64_t end(int64_t s) const { return row(s) * p.length + p.end(window(s)); }
-  int64_t row(int64_t s) const { return p.outputs == 1 ? s : s / p.outputs; }
-  int64_t window(int64_t s) const { return p.outputs == 1 ? 0 : s % p.outputs; }
+  int64_t begin(int64_t s) const {
+    return is_global(p) ? s * p.length : s / p.outputs * p.length + p.begin(s % p.outputs);
+  }
+  int64_t end(int64_t s) const {
+    return is_global(p) ? (s + 1) * p.length : s / p.outputs * p.length + p.end(s % p.outputs);
+  }
+  float divisor(int64_t s) const {
+    return is_global(p) ? static_cast<float>(p.length) : p.divisor(s % p.outputs);
+  }
 };
 
 int64_t ceil_divide(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
@@ -68,8 +77,8 @@ void divide_sums(const PoolProblem& p, float* y, int64_t first, int64_t last) {
 // Windows [first, last) of one row, one by one.
 void pool_adaptive(const PoolProblem& p, const float* x, float* y, int64_t first, int64_t last) {
   for (int64_t o = first; o < last; ++o) {
-    const int64_t begin = p.begin(o);
-    const int64_t count = p.end(o) - begin;
+    const int64_t begin = is_global(p) ? 0 : p.begin(o);
+    const int64_t count = is_global(p) ? p.length : p.end(o) - begin;
     float result = x[begin];
     for (int64_t i = begin + 1; i < begin + count; ++i) {
       result = p.average ? result + x[i] : max_or_nan(result, x[i]);
@@ -138,7 +147,7 @@ void pool_cpu(const PoolProblem& p, const float* x, float* y, void* workspace,
   const WindowSegments segments{p};
   if (p.average) {
     const auto finish = [&](int64_t s, const Sum<double>& state) {
-      y[s] = static_cast<float>(state.sum / p.divisor(segments.window(s)));
+      y[s] = static_cast<float>(state.sum / segments.divisor(s));
     };
     segment_reduce_cpu(x, sum_of, segments, p.windows(), p.longest_window(), finish, workspace,
                        threads);

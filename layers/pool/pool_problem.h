@@ -62,7 +62,6 @@ struct PoolProblem {
  private:
   // (o * length + round_up) / outputs, without a product that could overflow.
   ENGINE_HOST_DEVICE int64_t scaled(int64_t o, int64_t round_up) const {
-    if (outputs == 1) return o * length;  // the usual case: divisions would take most of its time
     return o * (length / outputs) + (o * (length % outputs) + round_up) / outputs;
   }
 };

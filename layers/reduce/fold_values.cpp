@@ -64,7 +64,7 @@ float fold(const float* x, int64_t count) {
   return result;
 }
 
-float sum(const float* x, int64_t count) { return count == 0 ? 0.0f : fold<Sum>(x, count); }
+float sum(const float* x, int64_t count) { return fold<Sum>(x, count); }
 float maximum(const float* x, int64_t count) { return fold<Largest>(x, count); }
 
 }  // namespace

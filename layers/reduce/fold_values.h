@@ -5,7 +5,7 @@
 
 namespace engine::cpu {
 
-/// x[0] + ... + x[count - 1] in f32, by as many partial sums as several vectors have lanes.
+/// The sum of `count` >= 1 values in f32, by as many partial sums as several vectors have lanes.
 float sum_of_values(const float* x, int64_t count);
 
 /// The largest of `count` >= 1 values; NaN where one is.

@@ -222,7 +222,6 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
                                                   GatherShared& shared, const char* resident,
                                                   char* ring, int column, GatherRingPosition& at,
                                                   float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
-  const auto release = [&](int slot) { shared.empty[slot].arrive(); };
   GatheredStages<Tile> stages(p, place, column);
   GatheredOperands<Tile> operands(p, shared, resident, ring, stages, 0, at);
   const int count = p.channel_stages * p.tap_stages;
@@ -239,7 +238,7 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
       multiply_gathered<Tile>(
           p, current.columns, current.weights, total,
           [&] {
-            if (stage > 0) release(last_slot);
+            if (stage > 0) shared.empty[last_slot].arrive();
           },
           prepare_next);
       last_slot = current.slot;
@@ -249,7 +248,7 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
           p, current.columns, current.weights, part, [] {}, [] {});
       prepare_next();
       wgmma_wait<0>();
-      release(current.slot);
+      shared.empty[current.slot].arrive();
 #pragma unroll
       for (int i = 0; i < Tile::kBlocks * Tile::kRows / 2; ++i) {
         total[i / (Tile::kRows / 2)][i % (Tile::kRows / 2)] +=
@@ -259,7 +258,7 @@ __device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const G
   }
   if constexpr (Tile::kParts == 1) {
     wgmma_wait<0>();
-    release(last_slot);
+    shared.empty[last_slot].arrive();
   }
 }
 

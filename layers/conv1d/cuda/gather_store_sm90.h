@@ -233,9 +233,9 @@ __device__ __forceinline__ void store_line_ends(const ImplicitGemm& p, const Lin
   using T = typename Tile::T;
   using Chunk = LineChunk<T, Tile::kColumns>;
   constexpr int kLanes = 32 * Tile::kStorers / kChunkRows;  // of a line
+  static_assert(kLanes >= Chunk::kUnit);
   const int lane = threadIdx.x % kLanes;
   const int line = static_cast<int>(threadIdx.x) % 32 / kLanes * Tile::kStorers + storer;
-  static_assert(kLanes >= Chunk::kUnit);
   if (line >= lines || lane >= Chunk::kUnit) return;
   T* y = static_cast<T*>(p.y) + start.element(p, channel + line);
   const int shift = start.shift<T>(p, channel + line);

@@ -216,11 +216,13 @@ struct StageWork {
         streamed(plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes)) {}
 };
 
+// Of the tiles whose operands are gathered, those of 256 rows, which have half the columns.
+bool is_tall(const GemmTile& tile) { return tile.rows > 128; }
+
 // Cycles that the multiplying threads of a block take to hand over a tile's sums, chunk by chunk;
 // they wait for the stores of the first where there are more chunks than slots.
 double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  // Chunks of tall tiles have half the columns.
-  const bool tall = tile.rows > 128;
+  const bool tall = is_tall(tile);
   const double share = !tall ? 1.0 : (tile.element_bytes == 4 ? 0.58 : 0.8);
   const double chunk = share * (by_matrices(p, plan) ? 400.0 : 525.0);
   constexpr double kStoredBytesPerCycle = 13.8;
@@ -256,7 +258,7 @@ double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmT
                             : 32.0 * std::max(1.0, static_cast<double>(stride) / 2.0);
   // Of a step and block. Products of 256 rows leave f32 the time for it.
   const double short_products = split ? 52.0 : (wide ? 9.0 : 33.0);
-  const double gathering = tile.rows <= 128 ? short_products : (wide ? 0.0 : reads * kSharedReads);
+  const double gathering = !is_tall(tile) ? short_products : (wide ? 0.0 : reads * kSharedReads);
   const double products = blocks * (split ? kSplitProducts : 1.0) * tile.rows / 2.0;
   const double shared = blocks * (reads + tile.rows / 4.0) * kSharedReads;
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);

@@ -84,15 +84,10 @@ class Emulation {
     Guarded<T> weights(count, 0, NAN);
     for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<T>(packed[i]);
     cuda::ImplicitGemm gemm = implicit_gemm(p_, tile, plan);
-    gemm.x = x_.data();
-    gemm.y = y_.data();
+    set_operands(gemm, x_.data(), y_.data(), p_.dtype);
     gemm.weights = weights.data();
     gemm.epilogue = {p_.bias ? bias_.data() : nullptr, p_.residual ? residual_.data() : nullptr,
                      p_.activation, p_.residual_activation};
-    gemm.by_rows = gemm.by_rows && reinterpret_cast<uintptr_t>(gemm.x) % cuda::kUnitBytes == 0;
-    gemm.even_rows = gemm.even_rows && case_.x_shift % 2 == 0;
-    gemm.odd_rows = gemm.odd_rows || case_.y_shift % 2 != 0;
-    gemm.by_matrices = gemm.by_matrices && reinterpret_cast<uintptr_t>(gemm.y) % 8 == 0;
     const int64_t row_tiles = plan.row_tiles * p_.groups;
     const int64_t blocks =
         plan.resident ? row_tiles * std::clamp<int64_t>(case_.blocks, 1, gemm.tiles / row_tiles)

@@ -44,8 +44,8 @@ struct GemmTile {
   int gathered_steps = 1;    ///< that are gathered at once: they divide those of a stage
   int element_bytes = 4;     ///< of x, of a kernel that gathers
   int64_t chunk_bytes = 0;   ///< of rows on their way to y, of a kernel that stores by chunks
-  int chunk_rows = 0;
-  int most_chunks = 0;  ///< the tile's
+  int chunk_rows = 0;        ///< rows of a chunk
+  int most_chunks = 0;       ///< on their way at once
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the

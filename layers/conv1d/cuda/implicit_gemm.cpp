@@ -4,6 +4,13 @@
 #include <bit>
 
 namespace engine::cuda {
+namespace {
+
+bool begins_at(const void* address, int64_t bytes) {
+  return reinterpret_cast<uintptr_t>(address) % static_cast<uintptr_t>(bytes) == 0;
+}
+
+}  // namespace
 
 ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan) {
   ImplicitGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
@@ -68,6 +75,15 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   std::copy(plan.residue, plan.residue + plan.residues, g.residue);
   std::copy(plan.step, plan.step + (tile.gathers ? 2 : 1) * plan.steps, g.step);
   return g;
+}
+
+void set_operands(ImplicitGemm& gemm, const void* x, void* y, DType dtype) {
+  gemm.x = x;
+  gemm.y = y;
+  gemm.even_rows = gemm.even_rows && begins_at(x, 2 * size_of(dtype));
+  gemm.by_rows = gemm.by_rows && begins_at(x, kUnitBytes);
+  gemm.odd_rows = gemm.odd_rows || !begins_at(y, 2 * size_of(dtype));
+  gemm.by_matrices = gemm.by_matrices && begins_at(y, 8);
 }
 
 }  // namespace engine::cuda

@@ -88,7 +88,7 @@ struct ImplicitGemm {
   bool even_rows;   // rows of x begin at even elements
   int residue_pitch;
   int unit_pitch;
-  bool by_rows;
+  bool by_rows;  // windows are loaded by way of rows, which begin at units
   int row_units;
   int row_lead;
   int row_turn;
@@ -112,5 +112,9 @@ struct ImplicitGemm {
 /// Fills everything but pointers.
 ImplicitGemm implicit_gemm(const Conv1dProblem& problem, const GemmTile& tile,
                            const GemmPlan& plan);
+
+/// Gives `gemm` its input and output, which may begin at any element, and takes the ways to read
+/// and write them that their addresses allow.
+void set_operands(ImplicitGemm& gemm, const void* x, void* y, DType dtype);
 
 }  // namespace engine::cuda

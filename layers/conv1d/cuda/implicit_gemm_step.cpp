@@ -29,10 +29,6 @@ std::string weight_key(const Conv1dProblem& p, const GemmTile& tile, const GemmP
                      plan.tap_stages, plan.stage_units, plan.stage_taps);
 }
 
-bool is_even(const void* address, DType dtype) {
-  return reinterpret_cast<uintptr_t>(address) % (2 * size_of(dtype)) == 0;
-}
-
 int64_t persistent_blocks(const Conv1dProblem& p, const GemmPlan& plan, int64_t multiprocessors) {
   const int64_t tiles = implicit_gemm_tiles(p, plan);
   if (!plan.resident) return std::min(tiles, multiprocessors);
@@ -72,13 +68,8 @@ Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const Gemm
   Step step;
   step.enqueue = [=, plan_bytes = plan.shared_bytes()](const StepContext& c) {
     ImplicitGemm run = gemm;
-    run.x = c.inputs[0];
-    run.y = c.outputs[0];
+    set_operands(run, c.inputs[0], c.outputs[0], p.dtype);
     run.epilogue.residual = p.residual ? c.inputs[1] : nullptr;
-    run.even_rows = gemm.even_rows && is_even(run.x, p.dtype);
-    run.by_rows = gemm.by_rows && reinterpret_cast<uintptr_t>(run.x) % kUnitBytes == 0;
-    run.odd_rows = gemm.odd_rows || !is_even(run.y, p.dtype);
-    run.by_matrices = gemm.by_matrices && reinterpret_cast<uintptr_t>(run.y) % 8 == 0;
     launch(run, plan_bytes, blocks, c.stream);
     (void)weight, (void)bias;  // kept alive
   };

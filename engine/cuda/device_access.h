@@ -98,6 +98,25 @@ __device__ __forceinline__ void store_16(void* target, uint4 bits) {
   __stcg(static_cast<uint4*>(target), bits);
 }
 
+/// Makes a thread's stores to global memory visible to whoever sees what it does afterwards.
+__device__ __forceinline__ void publish_stores() { __threadfence(); }
+
+/// Counts at `arrivals` that published stores are there. The threads that stored must have met.
+__device__ __forceinline__ void count_arrival(uint32_t* arrivals) {
+  asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(arrivals) : "memory");
+}
+
+/// Waits until others have counted `count` arrivals.
+__device__ __forceinline__ void await_arrivals(const uint32_t* arrivals, uint32_t count) {
+  uint32_t there;
+  do {
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(there) : "l"(arrivals) : "memory");
+  } while (there < count);
+}
+
+/// Loads what another block has published.
+__device__ __forceinline__ float load_published(const float* source) { return __ldcg(source); }
+
 /// The larger of two values, NaN where one is.
 __device__ __forceinline__ float max_or_nan(float a, float b) {
   float larger;

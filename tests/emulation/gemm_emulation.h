@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/round_up.h"
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/implicit_gemm.h"
 #include "tests/emulation/guarded.h"
@@ -23,6 +24,7 @@ struct EmulatedCase {
   int64_t x_shift = 0;       // elements from 16 bytes
   int64_t y_shift = 0;
   int64_t blocks = 1;
+  int pieces = 1;  // of tiles that are cut, of a kernel that gathers
 };
 
 inline constexpr float kUnwritten = 12345.0f;
@@ -83,16 +85,36 @@ class Emulation {
     pack_gemm_weights(p_, tile, plan, read, packed.data());
     Guarded<T> weights(count, 0, NAN);
     for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<T>(packed[i]);
-    cuda::ImplicitGemm gemm = implicit_gemm(p_, tile, plan);
+    const cuda::GemmDeal deal = deal_for(tile, plan);
+    cuda::ImplicitGemm gemm = implicit_gemm(p_, tile, plan, deal);
     set_operands(gemm, x_.data(), y_.data(), p_.dtype);
     gemm.weights = weights.data();
     gemm.epilogue = {p_.bias ? bias_.data() : nullptr, p_.residual ? residual_.data() : nullptr,
                      p_.activation, p_.residual_activation};
-    const int64_t row_tiles = plan.row_tiles * p_.groups;
-    const int64_t blocks =
-        plan.resident ? row_tiles * std::clamp<int64_t>(case_.blocks, 1, gemm.tiles / row_tiles)
-                      : std::min(case_.blocks, gemm.tiles);
-    kernel.launch(gemm, plan.shared_bytes(), blocks, nullptr);
+    Guarded<float> sums(deal.partial_sum_bytes(tile) / 4, 0, kUnwritten);
+    std::vector<uint32_t> arrivals(static_cast<size_t>(deal.cut_tiles));
+    gemm.partial_sums = sums.data();
+    gemm.arrivals = arrivals.data();
+    kernel.launch(gemm, plan.shared_bytes(), deal.blocks, nullptr);
+    CHECK(sums.is_guard_intact(kUnwritten));
+  }
+
+  // As many blocks as the case says, or with tiles that are cut one round of whole ones, if there
+  // are enough, on as many blocks as the others have pieces at least.
+  cuda::GemmDeal deal_for(const cuda::GemmTile& tile, const cuda::GemmPlan& plan) const {
+    const int piece_channel_stages =
+        static_cast<int>(ceil_divide(plan.channel_stages, case_.pieces));
+    const auto pieces = static_cast<int>(ceil_divide(plan.channel_stages, piece_channel_stages));
+    if (pieces == 1 || plan.resident) return deal_tiles(p_, tile, plan, case_.blocks);
+    const int64_t tiles = implicit_gemm_tiles(p_, plan);
+    cuda::GemmDeal deal;
+    deal.pieces = pieces;
+    deal.piece_stages = piece_channel_stages * plan.tap_stages;
+    deal.whole_tiles = ceil_divide(tiles * pieces, pieces + 1);
+    if (deal.whole_tiles == tiles) deal.whole_tiles = 0;
+    deal.cut_tiles = tiles - deal.whole_tiles;
+    deal.blocks = std::max(deal.whole_tiles, deal.cut_tiles * deal.pieces);
+    return deal;
   }
 
   double exact(int64_t b, int64_t m, int64_t l) const {
@@ -211,7 +233,9 @@ void check_emulated(
       c.x_shift = random.chance(0.5) ? 0 : random.integer(1, 3);  // rows from 16 bytes on
       c.y_shift = random.integer(0, 3);
       c.blocks = random.integer(1, 3);
-      INFO("seed ", seed, ", kernel ", i, ": ", to_string(c.problem), " split ", c.split);
+      if (kernels[i].tile.gathers && random.chance(0.5)) c.pieces = random.pick<int>({2, 3});
+      INFO("seed ", seed, ", kernel ", i, ": ", to_string(c.problem), " split ", c.split,
+           " pieces ", c.pieces);
       const double error = Emulation<T>(c, random).run(kernels[i]);
       CHECK(error < tolerance);
       // Rows of x that lie far apart may be too many to gather from.

@@ -16,15 +16,13 @@ const GemmKernels<Sm90Kernel>& kernels() {
   return all;
 }
 
-// A block computes `waves` tiles one after the other. Nothing is faster than memory. As measured on
-// an H200.
-double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel&) {
+// Nothing is faster than memory. As measured on an H200.
+double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 7e-6;             // with the first tile, from a cold instruction cache
   constexpr double kBytesPerSecond = 3.40e12;  // reached at best
-  const auto tiles = static_cast<double>(implicit_gemm_tiles(p, plan));
-  const double waves = std::ceil(tiles / kMultiprocessors);
+  const GemmDeal deal = deal_tiles(p, kernel.tile, plan, kMultiprocessors);
   const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
-  return kLaunch + std::max(waves * plan.tile_cycles / kClock, bytes / kBytesPerSecond);
+  return kLaunch + std::max(deal.cycles / kClock, bytes / kBytesPerSecond);
 }
 
 GemmChoice<Sm90Kernel> choose(const Conv1dProblem& p) {

@@ -68,8 +68,11 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const GemmChoice<Sm80Kernel> choice = choose(p);
   const int64_t room =
       int64_t{device_info(context.device.index).multiprocessors} * choice.kernel->blocks;
-  return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch,
-                            std::min(implicit_gemm_tiles(p, choice.plan), room), context);
+  GemmDeal deal;
+  deal.whole_tiles = implicit_gemm_tiles(p, choice.plan);
+  deal.blocks = std::min(deal.whole_tiles, room);
+  return implicit_gemm_step(p, choice.kernel->tile, choice.plan, choice.kernel->launch, deal,
+                            context);
 }
 
 }  // namespace

@@ -12,14 +12,17 @@
 //   multiplying thread reads the words of its part of wgmma's first operand from the window's rows,
 //   at any offset, stride and spacing, and rounds f32 to TF32 (gather_operand_sm90.h); weights are
 //   the second operand, K-major without swizzle. Finished sums go to the storing warps by way of
-//   shared memory (gather_store_sm90.h).
+//   shared memory (gather_store_sm90.h). A block computes parcels: tiles, and of the last round
+//   perhaps pieces of them along the reduction (gemm_deal.h), of which the last adds up what the
+//   others leave in global memory.
 // Shared memory: all weights once where they fit; a ring of stages (window of x, and the weights of
 //   the stage where they are not resident); a ring of chunks of finished lines.
 // Precision: fp16, bf16 or TF32 with f32 sums. With kParts = 2, f32 operands are split into two
 //   TF32 parts and three products are summed; sums of a stage are added to the total in f32,
 //   because tensor cores truncate when they add.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
-//   once for each block where they are resident, else once for each tile, from the L2.
+//   once for each block where they are resident, else once for each tile, from the L2; sums of
+//   pieces twice.
 // Requires: sm_90a, zero padding, at most eight phases, no residual, activations that are bends;
 //   two stages that fit (GemmPlan). Inf and NaN in x also reach outputs whose taps are filled up
 //   with zeros beside them; with two parts, Inf becomes NaN.
@@ -81,11 +84,38 @@ __device__ __forceinline__ int gather_slot_bytes(const ImplicitGemm& p) {
   return p.window_bytes + (p.resident ? 0 : p.weight_bytes);
 }
 
-// Calls body(place) for every tile of the block.
+// What a block computes at once: a tile, or a piece of it along the reduction.
+struct GatherParcel {
+  GemmTilePlace place;  // the tile's
+  int first_stage = 0;
+  int end_stage;
+  int piece = 0;  // of `pieces`
+  int pieces = 1;
+  int cut_tile = 0;  // of those that are cut
+
+  __device__ __forceinline__ GatherParcel(const ImplicitGemm& p, int64_t parcel, int rows)
+      : end_stage(p.channel_stages * p.tap_stages) {
+    if (parcel >= p.whole_tiles) {
+      const int behind = static_cast<int>(parcel - p.whole_tiles);
+      pieces = p.by_pieces.divisor;
+      cut_tile = p.by_pieces.quotient(behind);
+      piece = behind - cut_tile * pieces;
+      parcel = p.whole_tiles + cut_tile;
+      first_stage = piece * p.piece_stages;
+      end_stage = min(end_stage, first_stage + p.piece_stages);
+    }
+    place = place_of(p, parcel, rows);
+  }
+  // Whether the block finishes the tile. The last piece does: blocks begin in order, so that it
+  // never waits for one that cannot begin.
+  __device__ __forceinline__ bool is_last() const { return piece == pieces - 1; }
+};
+
+// Calls body(parcel) for everything that the block computes.
 template <typename Tile, typename Body>
-__device__ __forceinline__ void for_each_gathered_tile(const ImplicitGemm& p, const Body& body) {
-  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
-    body(place_of(p, tile, Tile::kRows));
+__device__ __forceinline__ void for_each_parcel(const ImplicitGemm& p, const Body& body) {
+  for (int64_t parcel = blockIdx.x; parcel < p.parcels; parcel += gridDim.x) {
+    body(GatherParcel(p, parcel, Tile::kRows));
   }
 }
 
@@ -112,14 +142,15 @@ __device__ __forceinline__ void await_slot(const ImplicitGemm& p, const GemmTile
   __syncwarp();
 }
 
-// Brings the stages of one tile from `stage` on, which is at `at`; this is warp `loader` of those
+// Brings the stages of one parcel from `stage` on, which is at `at`; this is warp `loader` of those
 // that do.
 template <typename Tile>
-__device__ __forceinline__ void load_stages(const ImplicitGemm& p, const GemmTilePlace& place,
+__device__ __forceinline__ void load_stages(const ImplicitGemm& p, const GatherParcel& parcel,
                                             int stage, int loader, GatherShared& shared, char* ring,
                                             GatherRingPosition& at, int& turn) {
   const int teams = loading_teams(p);
-  for (; stage < p.channel_stages * p.tap_stages; ++stage, at.advance(p.ring)) {
+  const GemmTilePlace& place = parcel.place;
+  for (; stage < parcel.end_stage; ++stage, at.advance(p.ring)) {
     const bool is_mine = turn == loader % teams;
     turn = teams - 1 - turn;
     if (!is_mine) continue;
@@ -134,36 +165,36 @@ __device__ __forceinline__ void load_stages(const ImplicitGemm& p, const GemmTil
   }
 }
 
-// Brings those whose copies are alike.
+// Brings those whose copies are alike. Returns the first that it leaves.
 template <typename Tile>
-__device__ __forceinline__ void load_repeated_stages(const ImplicitGemm& p,
-                                                     const GemmTilePlace& place, int loader,
-                                                     const RepeatedCopies<typename Tile::T>& copies,
-                                                     GatherShared& shared, char* ring,
-                                                     GatherRingPosition& at) {
-  for (int stage = 0; stage < copies.stages; ++stage, at.advance(p.ring)) {
+__device__ __forceinline__ int load_repeated_stages(const ImplicitGemm& p,
+                                                    const GatherParcel& parcel, int loader,
+                                                    GatherShared& shared, char* ring,
+                                                    GatherRingPosition& at) {
+  const GatherWindow window(p, parcel.place, Tile::kColumns, 0, 0);
+  const LoaderRows rows(p, window, loader, Tile::kLoaders);
+  const RepeatedCopies<typename Tile::T> copies(p, window, rows);
+  int stage = parcel.first_stage;
+  for (; stage < min(copies.stages, parcel.end_stage); ++stage, at.advance(p.ring)) {
     char* slot = ring + at.slot * gather_slot_bytes(p);
-    await_slot(p, place, stage, loader == 0, shared, slot, at);
+    await_slot(p, parcel.place, stage, loader == 0, shared, slot, at);
     copies.start(stage, slot, shared.full[at.slot]);
   }
+  return stage;
 }
 
-// Brings the stages of all tiles.
+// Brings the stages of everything that the block computes.
 template <typename Tile>
 __device__ void load_gathered_tiles(const ImplicitGemm& p, int loader, GatherShared& shared,
                                     char* ring) {
   GatherRingPosition at;
   int turn = 0;
-  for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
-    int alike = 0;
+  for_each_parcel<Tile>(p, [&](const GatherParcel& parcel) {
+    int stage = parcel.first_stage;
     if (p.tap_stages == 1) {
-      const GatherWindow window(p, place, Tile::kColumns, 0, 0);
-      const LoaderRows rows(p, window, loader, Tile::kLoaders);
-      const RepeatedCopies<typename Tile::T> copies(p, window, rows);
-      load_repeated_stages<Tile>(p, place, loader, copies, shared, ring, at);
-      alike = copies.stages;
+      stage = load_repeated_stages<Tile>(p, parcel, loader, shared, ring, at);
     }
-    load_stages<Tile>(p, place, alike, loader, shared, ring, at, turn);
+    load_stages<Tile>(p, parcel, stage, loader, shared, ring, at, turn);
   });
 }
 
@@ -215,30 +246,29 @@ struct GatheredOperands {
   }
 };
 
-// Adds one tile to `total`. `column` is the thread's first of the tile, `at` the place of its first
-// stage.
+// Adds one parcel to `total`. `column` is the thread's first of the tile, `at` the place of the
+// parcel's first stage.
 template <typename Tile>
-__device__ __forceinline__ void sum_gathered_tile(const ImplicitGemm& p, const GemmTilePlace& place,
-                                                  GatherShared& shared, const char* resident,
-                                                  char* ring, int column, GatherRingPosition& at,
-                                                  float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
-  GatheredStages<Tile> stages(p, place, column);
-  GatheredOperands<Tile> operands(p, shared, resident, ring, stages, 0, at);
-  const int count = p.channel_stages * p.tap_stages;
+__device__ __forceinline__ void sum_parcel(const ImplicitGemm& p, const GatherParcel& parcel,
+                                           GatherShared& shared, const char* resident, char* ring,
+                                           int column, GatherRingPosition& at,
+                                           float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
+  GatheredStages<Tile> stages(p, parcel.place, column);
+  GatheredOperands<Tile> operands(p, shared, resident, ring, stages, parcel.first_stage, at);
   int last_slot = 0;
-  for (int stage = 0; stage < count; ++stage) {
+  for (int stage = parcel.first_stage; stage < parcel.end_stage; ++stage) {
     const GatheredOperands<Tile> current = operands;
     const auto prepare_next = [&] {
       at.advance(p.ring);
-      if (stage + 1 == count) return;
-      stages.advance(p, place, column);
+      if (stage + 1 == parcel.end_stage) return;
+      stages.advance(p, parcel.place, column);
       operands = GatheredOperands<Tile>(p, shared, resident, ring, stages, stage + 1, at);
     };
     if constexpr (Tile::kParts == 1) {
       multiply_gathered<Tile>(
           p, current.columns, current.weights, total,
           [&] {
-            if (stage > 0) shared.empty[last_slot].arrive();
+            if (stage > parcel.first_stage) shared.empty[last_slot].arrive();
           },
           prepare_next);
       last_slot = current.slot;
@@ -283,7 +313,56 @@ __device__ __forceinline__ void finish_sums(const ImplicitGemm& p, const float* 
   for (int b = 0; b < Tile::kBlocks; ++b) bend.apply(total[b]);
 }
 
-// Computes all tiles of the block.
+// Where a thread leaves its sums of piece `piece` of a parcel's tile, those of all threads side by
+// side.
+template <typename Tile>
+__device__ __forceinline__ float* partial_sums(const ImplicitGemm& p, const GatherParcel& parcel,
+                                               int piece) {
+  const int64_t index = int64_t{parcel.cut_tile} * (parcel.pieces - 1) + piece;
+  return p.partial_sums + index * (Tile::kRows * Tile::kColumns) + threadIdx.x;
+}
+
+// Leaves the sums of a parcel to the one that finishes its tile.
+template <typename Tile>
+__device__ __forceinline__ void leave_sums(const ImplicitGemm& p, const GatherParcel& parcel,
+                                           const float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
+  constexpr int kSums = Tile::kRows / 2;
+  float* target = partial_sums<Tile>(p, parcel, parcel.piece);
+#pragma unroll
+  for (int i = 0; i < Tile::kBlocks * kSums; ++i) {
+    target[i * Tile::kMultipliers] = total[i / kSums][i % kSums];
+  }
+  publish_stores();
+  sync_multipliers<Tile>();
+  if (threadIdx.x == 0) count_arrival(p.arrivals + parcel.cut_tile);
+}
+
+// Adds what the other pieces of a tile have left.
+template <typename Tile>
+__device__ __forceinline__ void collect_sums(const ImplicitGemm& p, const GatherParcel& parcel,
+                                             float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
+  constexpr int kSums = Tile::kRows / 2;
+  constexpr int kAtOnce = 32;  // loads under way
+  const int others = parcel.pieces - 1;
+  if (threadIdx.x == 0) await_arrivals(p.arrivals + parcel.cut_tile, others);
+  sync_multipliers<Tile>();
+#pragma unroll 1
+  for (int piece = 0; piece < others; ++piece) {
+    const float* source = partial_sums<Tile>(p, parcel, piece);
+#pragma unroll
+    for (int first = 0; first < Tile::kBlocks * kSums; first += kAtOnce) {
+      float sums[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        sums[i] = load_published(source + (first + i) * Tile::kMultipliers);
+      }
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) total[(first + i) / kSums][(first + i) % kSums] += sums[i];
+    }
+  }
+}
+
+// Computes everything that the block does.
 template <typename Tile>
 __device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherShared& shared,
                                         const char* resident, char* ring,
@@ -293,13 +372,19 @@ __device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherShared& sha
       warp / 4 * 64 * Tile::kBlocks + warp % 4 * 16 + static_cast<int>(threadIdx.x) % 32 / 4;
   GatherRingPosition at, chunk;
   int weight_block = -1;
-  for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
+  for_each_parcel<Tile>(p, [&](const GatherParcel& parcel) {
+    const GemmTilePlace& place = parcel.place;
     if (p.epilogue.bias != nullptr && place.weight_block != weight_block) {
       share_bias<Tile>(p, place, shared.bias);
       weight_block = place.weight_block;
     }
     float total[Tile::kBlocks][Tile::kRows / 2] = {};
-    sum_gathered_tile<Tile>(p, place, shared, resident, ring, column, at, total);
+    sum_parcel<Tile>(p, parcel, shared, resident, ring, column, at, total);
+    if (!parcel.is_last()) {
+      leave_sums<Tile>(p, parcel, total);
+      return;
+    }
+    if (parcel.pieces > 1) collect_sums<Tile>(p, parcel, total);
     finish_sums<Tile>(p, shared.bias, total);
     if (p.phases == 1) {
       stage_tile<Tile, false>(p, place, total, column, staging, shared.chunks, chunk);
@@ -314,8 +399,9 @@ template <typename Tile>
 __device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, GatherShared& shared,
                                      const typename Tile::T* staging) {
   GatherRingPosition chunk;
-  for_each_gathered_tile<Tile>(p, [&](const GemmTilePlace& place) {
-    store_tile<Tile>(p, place, storer, staging, shared.chunks, chunk);
+  for_each_parcel<Tile>(p, [&](const GatherParcel& parcel) {
+    if (!parcel.is_last()) return;
+    store_tile<Tile>(p, parcel.place, storer, staging, shared.chunks, chunk);
   });
 }
 

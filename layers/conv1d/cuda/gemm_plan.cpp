@@ -361,6 +361,10 @@ GemmRow row_at(const Conv1dProblem& p, const GemmPlan& plan, int64_t row) {
   return exists ? place : GemmRow{0, -1};
 }
 
+int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
+  return p.batch * plan.column_tiles * plan.row_tiles * p.groups;
+}
+
 GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) {
   GemmPlan plan;
   plan.fold = fold_phases(tap_problem(p).taps, split);
@@ -417,6 +421,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
     }
   }
   if (best.valid) best.tile_cycles = predict_cycles(p, best, tile);
+  if (best.valid && tile.gathers) best.handing_cycles = handing_cycles(p, best, tile);
   return best;
 }
 

@@ -99,8 +99,9 @@ struct GemmPlan {
   int row_tiles = 0;  ///< of a group
   int advance = 0;    ///< columns from a tile to the next: where rows of y do not begin at 32-byte
                       ///< sectors, tiles overlap, so that every row can be cut at its sectors
-  int64_t column_tiles = 0;  ///< of a sample
-  double tile_cycles = 0;    ///< predicted
+  int64_t column_tiles = 0;   ///< of a sample
+  double tile_cycles = 0;     ///< predicted
+  double handing_cycles = 0;  ///< of them, for finished sums, of a kernel that gathers
   bool valid = false;
 
   /// Bytes of all buffers of rows.
@@ -123,6 +124,9 @@ GemmRow row_at(const Conv1dProblem& problem, const GemmPlan& plan, int64_t row);
 /// Whether threads that gather hand over their sums by matrices, where y begins at a multiple of 8
 /// bytes.
 bool by_matrices(const Conv1dProblem& problem, const GemmPlan& plan);
+
+/// Tiles of all samples and groups.
+int64_t implicit_gemm_tiles(const Conv1dProblem& problem, const GemmPlan& plan);
 
 /// Plans a problem, or gives one that is not valid where the tile cannot compute it.
 GemmPlan plan_gemm(const Conv1dProblem& problem, const GemmTile& tile, int64_t split);

@@ -12,7 +12,8 @@ bool begins_at(const void* address, int64_t bytes) {
 
 }  // namespace
 
-ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan) {
+ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
+                           const GemmDeal& deal) {
   ImplicitGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
   g.in_length = p.in_length;
   g.in_elements = p.batch * p.in_channels * p.in_length;
@@ -22,7 +23,11 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.channels = static_cast<int>(p.group_inputs());
   g.group_outputs = static_cast<int>(p.group_outputs());
   g.padding_mode = p.padding_mode;
-  g.tiles = p.batch * plan.column_tiles * plan.row_tiles * p.groups;
+  g.tiles = deal.whole_tiles + deal.cut_tiles;
+  g.whole_tiles = deal.whole_tiles;
+  g.parcels = deal.whole_tiles + deal.cut_tiles * deal.pieces;
+  g.by_pieces = SmallDivide(deal.pieces);
+  g.piece_stages = deal.piece_stages;
   g.column_tiles = plan.column_tiles;
   g.columns = plan.columns;
   g.row_tiles = plan.row_tiles;

@@ -6,6 +6,7 @@
 #include "engine/cuda/fast_divide.h"
 #include "layers/conv1d/conv1d_problem.h"
 #include "layers/conv1d/cuda/epilogue.h"
+#include "layers/conv1d/cuda/gemm_deal.h"
 #include "layers/conv1d/cuda/gemm_plan.h"
 
 namespace engine::cuda {
@@ -52,6 +53,12 @@ struct ImplicitGemm {
   PaddingMode padding_mode;
   // Tiles.
   int64_t tiles;
+  int64_t whole_tiles;  // as in GemmDeal
+  int64_t parcels;      // whole tiles, and pieces of the others
+  SmallDivide by_pieces;
+  int piece_stages;
+  float* partial_sums;  // [cut tile][piece, but for the last][sums of a thread][thread]
+  uint32_t* arrivals;   // of each cut tile: pieces whose sums are there
   int64_t column_tiles;
   int64_t columns;
   int row_tiles;
@@ -110,8 +117,8 @@ struct ImplicitGemm {
 };
 
 /// Fills everything but pointers.
-ImplicitGemm implicit_gemm(const Conv1dProblem& problem, const GemmTile& tile,
-                           const GemmPlan& plan);
+ImplicitGemm implicit_gemm(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
+                           const GemmDeal& deal);
 
 /// Gives `gemm` its input and output, which may begin at any element, and takes the ways to read
 /// and write them that their addresses allow.

@@ -29,13 +29,6 @@ std::string weight_key(const Conv1dProblem& p, const GemmTile& tile, const GemmP
                      plan.tap_stages, plan.stage_units, plan.stage_taps);
 }
 
-int64_t persistent_blocks(const Conv1dProblem& p, const GemmPlan& plan, int64_t multiprocessors) {
-  const int64_t tiles = implicit_gemm_tiles(p, plan);
-  if (!plan.resident) return std::min(tiles, multiprocessors);
-  const int64_t row_tiles = int64_t{plan.row_tiles} * plan.groups;
-  return row_tiles * std::clamp<int64_t>(multiprocessors / row_tiles, 1, tiles / row_tiles);
-}
-
 }  // namespace
 
 bool implicit_gemm_allows(const Conv1dProblem& p) {
@@ -51,26 +44,32 @@ double implicit_gemm_elements(const Conv1dProblem& p) {
           static_cast<double>(p.out_channels) * static_cast<double>(p.out_length));
 }
 
-int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
-  return p.batch * plan.column_tiles * plan.row_tiles * p.groups;
-}
-
 Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
-                        ImplicitGemmLaunch launch, int64_t blocks, const PrepareContext& context) {
+                        ImplicitGemmLaunch launch, const GemmDeal& deal,
+                        const PrepareContext& context) {
   const Tensor weight = context.weight(weight_key(p, tile, plan), [&] {
     return pack_weights(p, tile, plan, context.layer->parameter("weight"));
   });
   const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
-  ImplicitGemm gemm = implicit_gemm(p, tile, plan);
+  ImplicitGemm gemm = implicit_gemm(p, tile, plan, deal);
   gemm.weights = weight.raw();
   gemm.epilogue = {static_cast<const float*>(bias.raw()), nullptr, p.activation,
                    p.residual_activation};
+  const int64_t sum_bytes = deal.partial_sum_bytes(tile), arrival_bytes = deal.arrival_bytes();
   Step step;
-  step.enqueue = [=, plan_bytes = plan.shared_bytes()](const StepContext& c) {
+  step.workspace_bytes = sum_bytes + arrival_bytes;
+  step.enqueue = [=, plan_bytes = plan.shared_bytes(),
+                  device = context.device](const StepContext& c) {
     ImplicitGemm run = gemm;
     set_operands(run, c.inputs[0], c.outputs[0], p.dtype);
     run.epilogue.residual = p.residual ? c.inputs[1] : nullptr;
-    launch(run, plan_bytes, blocks, c.stream);
+    if (deal.cut_tiles > 0) {
+      char* arrivals = static_cast<char*>(c.workspace) + sum_bytes;
+      run.partial_sums = static_cast<float*>(c.workspace);
+      run.arrivals = reinterpret_cast<uint32_t*>(arrivals);
+      fill_async(arrivals, 0, arrival_bytes, device, c.stream);
+    }
+    launch(run, plan_bytes, deal.blocks, c.stream);
     (void)weight, (void)bias;  // kept alive
   };
   return step;
@@ -79,7 +78,7 @@ Step implicit_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const Gemm
 Step persistent_gemm_step(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                           ImplicitGemmLaunch launch, const PrepareContext& context) {
   const int64_t multiprocessors = device_info(context.device.index).multiprocessors;
-  return implicit_gemm_step(p, tile, plan, launch, persistent_blocks(p, plan, multiprocessors),
+  return implicit_gemm_step(p, tile, plan, launch, deal_tiles(p, tile, plan, multiprocessors),
                             context);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/layer.h"
+#include "layers/conv1d/cuda/gemm_deal.h"
 #include "layers/conv1d/cuda/implicit_gemm.h"
 
 namespace engine::cuda {
@@ -17,15 +18,12 @@ bool implicit_gemm_allows(const Conv1dProblem& problem);
 /// Elements of x and y together.
 double implicit_gemm_elements(const Conv1dProblem& problem);
 
-/// Tiles of all samples and groups.
-int64_t implicit_gemm_tiles(const Conv1dProblem& problem, const GemmPlan& plan);
-
-/// The Step that runs a plan of a compiled tile on `blocks` blocks.
+/// The Step that runs a plan of a compiled tile on blocks that `deal` says.
 Step implicit_gemm_step(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
-                        ImplicitGemmLaunch launch, int64_t blocks, const PrepareContext& context);
+                        ImplicitGemmLaunch launch, const GemmDeal& deal,
+                        const PrepareContext& context);
 
-/// The same on one block for each multiprocessor, or with resident weights as many for each row
-/// tile.
+/// The same as deal_tiles() has it.
 Step persistent_gemm_step(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
                           ImplicitGemmLaunch launch, const PrepareContext& context);
 

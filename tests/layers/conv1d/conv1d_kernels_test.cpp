@@ -119,6 +119,20 @@ TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
                  5});
 }
 
+// So few tiles that blocks share them along the reduction: all rounds but the last are left out.
+TEST_CASE("every Conv1d kernel on few tiles of long sums") {
+  check_kernels({"Conv1d",
+                 "{out_channels: 140, kernel_size: 5, stride: 2, padding: 2}",
+                 {{{1, 700, 301}}},
+                 30});
+  check_kernels(
+      {"Conv1d", "{out_channels: 40, kernel_size: 9, padding: 4}", {{{2, 515, 133}}}, 31});
+  check_kernels({"ConvTranspose1d",
+                 "{out_channels: 33, kernel_size: 8, stride: 4, padding: 2}",
+                 {{{1, 900, 70}}},
+                 32});
+}
+
 TEST_CASE("every Conv1d kernel on kernels of one tap") {
   // More outputs than the GPU adds biases to at once.
   const LayerCase large{"Conv1d", "{out_channels: 4096, kernel_size: 1}", {{{1, 8, 1032}}}, 10};

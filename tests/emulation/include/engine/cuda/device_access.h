@@ -37,6 +37,14 @@ inline void store_16(void* target, uint4 bits) {
   std::memcpy(target, &bits, sizeof bits);
 }
 
+// Blocks run one after the other, so whatever is waited for is there.
+inline void publish_stores() {}
+inline void count_arrival(uint32_t* arrivals) { ++*arrivals; }
+inline void await_arrivals(const uint32_t* arrivals, uint32_t count) {
+  if (*arrivals != count) emulator::fail("a block waits for one that comes later");
+}
+inline float load_published(const float* source) { return *source; }
+
 inline float max_or_nan(float a, float b) { return isnan(a) || a > b ? a : b; }
 
 }  // namespace engine::cuda

@@ -1,10 +1,12 @@
-// Memory accesses and arithmetic that CUDA C++ has no words for. Loads that a condition may leave
+// Memory accesses and arithmetic that CUDA C++ has no words for. Those that a condition may leave
 // out are single instructions: a branch would wait for each load before the next is issued.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <cstdint>
+
+#include "engine/cuda/shared_address.h"
 
 namespace engine::cuda {
 
@@ -96,6 +98,18 @@ __device__ __forceinline__ ushort2 load_pair_or_zero(const uint16_t* source, boo
 /// Stores 16 aligned bytes to global memory.
 __device__ __forceinline__ void store_16(void* target, uint4 bits) {
   __stcg(static_cast<uint4*>(target), bits);
+}
+
+/// Stores 16 aligned bytes to shared memory where `exists`.
+__device__ __forceinline__ void store_shared_16_if(void* target, uint4 bits, bool exists) {
+  asm volatile(
+      "{\n"
+      ".reg .pred exists;\n"
+      "setp.ne.b32 exists, %5, 0;\n"
+      "@exists st.shared.v4.b32 [%0], {%1, %2, %3, %4};\n"
+      "}\n" ::"r"(shared_address(target)),
+      "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w), "r"(static_cast<int>(exists))
+      : "memory");
 }
 
 /// Makes a thread's stores to global memory visible to whoever sees what it does afterwards.

@@ -57,8 +57,7 @@ bool lay_units(GemmPlan& plan, const GemmTile& tile) {
   plan.window_rows = static_cast<int>(tile.columns + farthest);
   plan.residue_pitch = conflict_free_pitch(plan.window_rows, plan.residues);
   plan.unit_pitch = (plan.residues * plan.residue_pitch) | 1;  // lanes store several units at once
-  // One unit more, for loads of slots that do not exist.
-  plan.window_bytes = (int64_t{tile.parts} * plan.stage_units * plan.unit_pitch + 1) * kUnitBytes;
+  plan.window_bytes = int64_t{tile.parts} * plan.stage_units * plan.unit_pitch * kUnitBytes;
   // Offsets of units have 14 bits in a wgmma descriptor.
   return plan.window_bytes < 200 * 1024;
 }

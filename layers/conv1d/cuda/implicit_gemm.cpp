@@ -60,7 +60,6 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.even_rows = p.in_length % 2 == 0;
   g.residue_pitch = plan.residue_pitch;
   g.unit_pitch = plan.unit_pitch;
-  g.spare_unit = static_cast<int>(plan.window_bytes / kUnitBytes) - 1;
   g.by_rows = plan.by_rows;
   g.row_units = plan.row_units;
   g.row_lead = plan.row_lead;

@@ -101,7 +101,6 @@ struct ImplicitGemm {
   int row_turn;
   int row_bytes;
   int row_buffers;
-  int spare_unit;  // behind the window
   int row_length;  // of a window that is gathered from, as in GemmPlan
   int row_pitch;
   SmallDivide by_slots;

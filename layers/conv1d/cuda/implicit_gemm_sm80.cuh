@@ -168,7 +168,7 @@ template <typename Tile>
 __device__ __forceinline__ void store_item(const ImplicitGemm& p, const Sm80Loads& loads,
                                            const Sm80Item& item,
                                            const uint32_t (&words)[kItemWords], uint4* target) {
-  // An item that does not exist goes where slots go that do not.
+  // An item that does not exist goes nowhere, as slots that do not.
   const int slot = item.exists ? item.slot : p.slots;
   if constexpr (sizeof(typename Tile::T) == 4) {
 #pragma unroll
@@ -177,8 +177,8 @@ __device__ __forceinline__ void store_item(const ImplicitGemm& p, const Sm80Load
       float values[4];
 #pragma unroll
       for (int e = 0; e < 4; ++e) values[e] = __uint_as_float(words[2 * e + i]);
-      store_unit<Tile::kParts>(values, target + place.first + item.unit * place.pitch,
-                               p.stage_units * place.pitch);
+      store_unit<Tile::kParts>(values, target + place.first + item.unit * p.unit_pitch,
+                               p.stage_units * p.unit_pitch, place.exists);
     }
   } else {
     const auto halves = [&](uint32_t which) {
@@ -186,10 +186,12 @@ __device__ __forceinline__ void store_item(const ImplicitGemm& p, const Sm80Load
                    __byte_perm(words[4], words[5], which), __byte_perm(words[6], words[7], which)};
     };
     const SlotPlace place(p, slot);
-    target[place.first + item.unit * place.pitch] = halves(0x5410);
+    store_shared_16_if(target + place.first + item.unit * p.unit_pitch, halves(0x5410),
+                       place.exists);
     if (loads.positions == 2) {
       const SlotPlace next(p, slot + 1);
-      target[next.first + item.unit * next.pitch] = halves(0x7632);
+      store_shared_16_if(target + next.first + item.unit * p.unit_pitch, halves(0x7632),
+                         next.exists);
     }
   }
 }

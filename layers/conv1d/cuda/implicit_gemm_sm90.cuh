@@ -102,16 +102,15 @@ __device__ __forceinline__ int slot_bytes(const ImplicitGemm& p) {
 __device__ __forceinline__ void start_weights(const ImplicitGemm& p, int64_t first_byte, char* slot,
                                               Barrier& full) {
   if (p.resident || threadIdx.x % 32 != 0) return;
-  full.arrive_and_expect(p.weight_bytes);
+  full.expect(p.weight_bytes);
   bulk_copy(shared_address(slot) + p.window_bytes, static_cast<const char*>(p.weights) + first_byte,
             p.weight_bytes, full);
 }
 
-// Tells the multiplying warps that a warp's stage is there.
+// Tells the multiplying warps that a lane's part of its warp's stage is there.
 __device__ __forceinline__ void hand_over(Barrier& full) {
   fence_proxy_async();
-  __syncwarp();
-  if (threadIdx.x % 32 == 0) full.arrive();
+  full.arrive();
 }
 
 // A stage whose copies are under way.
@@ -391,7 +390,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   char* ring = resident + (p.resident ? p.channel_stages * p.tap_stages * p.weight_bytes : 0);
   if (threadIdx.x == 0) {
     for (int i = 0; i < p.ring; ++i) {
-      barriers.full[i].init(p.resident ? 1 : 2);
+      barriers.full[i].init(32);  // a loading warp
       barriers.empty[i].init(4 * Tile::kWarpgroups);
     }
     barriers.weights.init(1);

@@ -47,25 +47,25 @@ __device__ __forceinline__ void start_rows(const ImplicitGemm& p, const Window<R
   __syncwarp();
 }
 
-/// Stores position `i` of a square of channels and positions as a unit.
+/// Stores position `i` of a square of channels and positions as a unit, where it exists.
 template <int kParts>
 __device__ __forceinline__ void store_position(const float4 (&square)[4], int i, uint4* target,
-                                               int small) {
+                                               int small, bool exists) {
   float values[4];
 #pragma unroll
   for (int c = 0; c < 4; ++c) values[c] = (&square[c].x)[i];
-  store_unit<kParts>(values, target, small);
+  store_unit<kParts>(values, target, small, exists);
 }
 template <int kParts>
-__device__ __forceinline__ void store_position(const uint4 (&square)[8], int i, uint4* target,
-                                               int) {
+__device__ __forceinline__ void store_position(const uint4 (&square)[8], int i, uint4* target, int,
+                                               bool exists) {
   uint4 unit;
 #pragma unroll
   for (int w = 0; w < 4; ++w) {
     (&unit.x)[w] = __byte_perm((&square[2 * w].x)[i / 2], (&square[2 * w + 1].x)[i / 2],
                                i % 2 == 0 ? 0x5410 : 0x7632);
   }
-  *target = unit;
+  store_shared_16_if(target, unit, exists);
 }
 
 /// Writes a window's units from its rows. Lanes take neighbouring units of channels first.
@@ -87,8 +87,8 @@ __device__ __forceinline__ void write_units(const ImplicitGemm& p, const uint4* 
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       const SlotPlace place(p, at * kWidth + i - p.row_lead);
-      store_position<Tile::kParts>(square, i, target + place.first + unit * place.pitch,
-                                   p.stage_units * place.pitch);
+      store_position<Tile::kParts>(square, i, target + place.first + unit * p.unit_pitch,
+                                   p.stage_units * p.unit_pitch, place.exists);
     }
   }
 }

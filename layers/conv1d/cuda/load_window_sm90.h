@@ -44,8 +44,8 @@ __device__ __forceinline__ void load_any_window(const ImplicitGemm& p, const Win
       const int u = p.by_slots.quotient(begin + 32 * s);
       const int slot = begin + 32 * s - u * p.slots;
       const SlotPlace place(p, u < units ? slot : -1);
-      store_unit<Tile::kParts>(unit[s], target + place.first + u * place.pitch,
-                               p.stage_units * place.pitch);
+      store_unit<Tile::kParts>(unit[s], target + place.first + u * p.unit_pitch,
+                               p.stage_units * p.unit_pitch, place.exists);
     }
   }
 }
@@ -79,8 +79,8 @@ __device__ __forceinline__ void load_window(const ImplicitGemm& p, const Window<
         const SlotPlace place(p, begin + 32 * s);
 #pragma unroll
         for (int i = 0; i < kUnits; ++i) {
-          store_unit<Tile::kParts>(unit[s][i], target + place.first + (u + i) * place.pitch,
-                                   p.stage_units * place.pitch);
+          store_unit<Tile::kParts>(unit[s][i], target + place.first + (u + i) * p.unit_pitch,
+                                   p.stage_units * p.unit_pitch, place.exists);
         }
       }
     }
@@ -111,10 +111,10 @@ __device__ __forceinline__ void load_pairs(const ImplicitGemm& p, const Window<R
     const SlotPlace place(p, slot + 64 * s), next(p, slot + 64 * s + 1);
 #pragma unroll
     for (int i = 0; i < kUnits; ++i) {
-      store_unit<Tile::kParts>(even[s][i], target + place.first + (u + i) * place.pitch,
-                               p.stage_units * place.pitch);
-      store_unit<Tile::kParts>(odd[s][i], target + next.first + (u + i) * next.pitch,
-                               p.stage_units * next.pitch);
+      store_unit<Tile::kParts>(even[s][i], target + place.first + (u + i) * p.unit_pitch,
+                               p.stage_units * p.unit_pitch, place.exists);
+      store_unit<Tile::kParts>(odd[s][i], target + next.first + (u + i) * p.unit_pitch,
+                               p.stage_units * p.unit_pitch, next.exists);
     }
   }
 }
@@ -174,7 +174,7 @@ __device__ __forceinline__ void start_any_copies(const ImplicitGemm& p, const Wi
     const int row = p.by_residues.quotient(slot);
     const int position = row * stride + p.residue[slot - row * p.residues];
     const SlotPlace place(p, slot);
-    float* unit = reinterpret_cast<float*>(target + place.first + u * place.pitch);
+    float* unit = reinterpret_cast<float*>(target + place.first + u * p.unit_pitch);
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
       const int channel = u * p.unit_channels + (e >> p.log_unit_taps);
@@ -203,7 +203,7 @@ __device__ __forceinline__ void start_contiguous_copies(const ImplicitGemm& p,
     const SlotPlace place(p, slot);
     uint4* unit = target + place.first;
 #pragma unroll 4
-    for (int u = 0; u < p.stage_units; ++u, unit += place.pitch) {
+    for (int u = 0; u < p.stage_units; ++u, unit += p.unit_pitch) {
 #pragma unroll
       for (int e = 0; e < 4; ++e, source += p.in_length) {
         copy_async_4_or_zero(reinterpret_cast<float*>(unit) + e, source, exists);
@@ -218,7 +218,7 @@ __device__ __forceinline__ void start_contiguous_copies(const ImplicitGemm& p,
     const SlotPlace place(p, slot);
     const float* source = window.x + channel * p.in_length + window.position + slot;
     copy_async_4_or_zero(
-        reinterpret_cast<float*>(target + place.first + channel / 4 * place.pitch) + channel % 4,
+        reinterpret_cast<float*>(target + place.first + channel / 4 * p.unit_pitch) + channel % 4,
         source, inside(p, window.position + slot));
   }
 }
@@ -232,7 +232,7 @@ __device__ __forceinline__ void round_window(const ImplicitGemm& p, uint4* targe
   for (int i = threadIdx.x % 32; i < units; i += 32) {
     const float4 copied = *reinterpret_cast<const float4*>(target + i);
     const float values[4] = {copied.x, copied.y, copied.z, copied.w};
-    store_unit<Tile::kParts>(values, target + i, units);
+    store_unit<Tile::kParts>(values, target + i, units, true);
   }
 }
 

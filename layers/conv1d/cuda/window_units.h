@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "engine/cuda/device_access.h"
 #include "layers/conv1d/cuda/implicit_gemm.h"
 
 namespace engine::cuda {
@@ -23,31 +24,36 @@ __device__ __forceinline__ float as_tf32(float rounded) {
 template <typename T>
 inline constexpr int kUnitElements = kUnitBytes / sizeof(T);
 
-/// Stores a unit of f32, rounded; with two parts, what rounding leaves goes `small` units further.
+/// Stores a unit of f32, rounded, where it exists; with two parts, what rounding leaves goes
+/// `small` units further.
 template <int kParts>
-__device__ __forceinline__ void store_unit(const float (&values)[4], uint4* target, int small) {
-  float4 big;
-  float* b = &big.x;
+__device__ __forceinline__ void store_unit(const float (&values)[4], uint4* target, int small,
+                                           bool exists) {
+  uint4 big;
+  uint32_t* b = &big.x;
 #pragma unroll
-  for (int e = 0; e < 4; ++e) b[e] = round_to_tf32(values[e]);
-  *reinterpret_cast<float4*>(target) = big;
+  for (int e = 0; e < 4; ++e) b[e] = __float_as_uint(round_to_tf32(values[e]));
+  store_shared_16_if(target, big, exists);
   if constexpr (kParts == 2) {
-    float4 rest;
-    float* r = &rest.x;
+    uint4 rest;
+    uint32_t* r = &rest.x;
 #pragma unroll
-    for (int e = 0; e < 4; ++e) r[e] = round_to_tf32(values[e] - as_tf32(b[e]));
-    *reinterpret_cast<float4*>(target + small) = rest;
+    for (int e = 0; e < 4; ++e) {
+      r[e] = __float_as_uint(round_to_tf32(values[e] - as_tf32(__uint_as_float(b[e]))));
+    }
+    store_shared_16_if(target + small, rest, exists);
   }
 }
 
-/// Stores a unit of 16-bit elements.
+/// Stores a unit of 16-bit elements where it exists.
 template <int kParts>
-__device__ __forceinline__ void store_unit(const uint16_t (&values)[8], uint4* target, int) {
+__device__ __forceinline__ void store_unit(const uint16_t (&values)[8], uint4* target, int,
+                                           bool exists) {
   uint4 words;
   uint32_t* w = &words.x;
 #pragma unroll
   for (int e = 0; e < 4; ++e) w[e] = values[2 * e] | static_cast<uint32_t>(values[2 * e + 1]) << 16;
-  *target = words;
+  store_shared_16_if(target, words, exists);
 }
 
 /// One stage's window of x.
@@ -58,21 +64,17 @@ struct Window {
   int channels;      // that remain
 };
 
-/// Where the units of a slot go: the first, and the distance to the next. Slots that do not exist
-/// all go to one unit behind the window, which takes no branch.
+/// Where the first unit of a slot goes; the others follow by unit_pitch.
 struct SlotPlace {
   int first;
-  int pitch;
+  bool exists;
 
-  __device__ __forceinline__ SlotPlace(const ImplicitGemm& p, int slot) {
-    const bool exists = static_cast<uint32_t>(slot) < static_cast<uint32_t>(p.slots);
-    int place = slot;
+  __device__ __forceinline__ SlotPlace(const ImplicitGemm& p, int slot)
+      : first(slot), exists(static_cast<uint32_t>(slot) < static_cast<uint32_t>(p.slots)) {
     if (p.residues > 1) {
       const uint32_t row = p.by_residues.quotient(slot);
-      place = (slot - row * p.residues) * p.residue_pitch + row;
+      first = (slot - row * p.residues) * p.residue_pitch + row;
     }
-    first = exists ? place : p.spare_unit;
-    pitch = exists ? p.unit_pitch : 0;
   }
 };
 

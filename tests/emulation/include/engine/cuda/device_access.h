@@ -37,6 +37,10 @@ inline void store_16(void* target, uint4 bits) {
   std::memcpy(target, &bits, sizeof bits);
 }
 
+inline void store_shared_16_if(void* target, uint4 bits, bool exists) {
+  if (exists) store_16(target, bits);
+}
+
 // Blocks run one after the other, so whatever is waited for is there.
 inline void publish_stores() {}
 inline void count_arrival(uint32_t* arrivals) { ++*arrivals; }

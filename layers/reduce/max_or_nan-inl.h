@@ -15,7 +15,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// NaN where either is.
 template <class V>
 HWY_INLINE V max_or_nan(V a, V b) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::IfThenElse(hn::IsNaN(a), a, hn::Max(a, b));  // which is b where one is NaN
+#else
   return hn::IfThenElse(hn::Or(hn::Gt(a, b), hn::IsNaN(a)), a, b);
+#endif
 }
 
 }  // namespace engine::cpu::HWY_NAMESPACE

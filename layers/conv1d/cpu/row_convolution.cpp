@@ -47,6 +47,19 @@ TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
   return {{}, 1, 0};
 }
 
+// Whether vectors that begin at multiples of 16 floats from the lowest tap serve two taps each, or
+// more.
+bool shares_vectors(const std::vector<int64_t>& offsets) {
+  if (offsets.empty()) return false;
+  const int64_t lowest = std::min(offsets.front(), offsets.back());
+  size_t groups = 1;
+  for (size_t s = 1; s < offsets.size(); ++s) {
+    if (offsets[s] < lowest) return false;
+    groups += (offsets[s] - lowest) / kVectorFloats != (offsets[s - 1] - lowest) / kVectorFloats;
+  }
+  return 2 * groups <= offsets.size();
+}
+
 void fetch(const float* values, int64_t count) {
   constexpr int64_t kLineFloats = 16;
   for (int64_t i = 0; i < count; i += kLineFloats) hwy::Prefetch(values + i);
@@ -113,6 +126,7 @@ void RowConvolution::add_phase(int64_t index) {
       phase.input_offsets.push_back(c * problem_.in_length + positions[t]);
     }
   }
+  phase.shares_vectors = shares_vectors(phase.tile_offsets) && shares_vectors(phase.input_offsets);
   phase.spans = cut(phase);
   weight_count_ += problem_.groups * problem_.group_outputs * problem_.group_inputs * taps.count;
   phases_.push_back(std::move(phase));
@@ -228,6 +242,7 @@ void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t pa
              {own.output + start, p.out_length, p.taps.phases(), own.bias,
               own.residual ? own.residual + start : nullptr, true, true, p.activation,
               p.residual_activation},
+             phase.shares_vectors,
              streams});
 }
 

@@ -68,6 +68,7 @@ class RowConvolution {
     std::vector<int64_t> tile_offsets;   // of each step
     std::vector<int64_t> input_offsets;  // of each step, where the input is read in place
     std::array<Span, 3> spans;           // along the outputs
+    bool shares_vectors = false;         // as in RowPanel, wherever the input is read
 
     int64_t pieces() const;
     Piece piece(int64_t i) const;

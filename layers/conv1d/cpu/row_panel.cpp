@@ -30,6 +30,19 @@ constexpr int64_t kFewSteps = 16;
 
 enum class Store { kValues, kVectors, kStream };
 
+// How the inputs of a block come to registers.
+enum class Inputs {
+  kLoaded,   // a load for every product
+  kShifted,  // for every other product one, for the others vectors that several taps share
+};
+
+#if HWY_TARGET <= HWY_AVX3
+// Shared vectors begin at multiples of this from where the lowest tap reads.
+constexpr int64_t kSharedFloats = 16;
+// Shorter rows have too few whole blocks.
+constexpr int64_t kFewColumns = 12 * kSharedFloats;
+#endif
+
 // Stores what a block of `vectors` whole vectors has summed up from `column` on.
 template <Store store, int vectors, class D>
 HWY_INLINE void store_block(D d, const PanelOutput& output, int64_t row, int64_t column,
@@ -49,7 +62,53 @@ HWY_INLINE void store_block(D d, const PanelOutput& output, int64_t row, int64_t
   }
 }
 
-template <Store store, int vectors, class D>
+template <int vectors, class D>
+HWY_INLINE void add_loaded(D d, const RowPanel& p, const float* weights, const float* input,
+                           hn::Vec<D> (&sums)[vectors]) {
+  for (int64_t s = 0; s < p.steps; ++s) {
+    const float* x = input + p.offsets[s];
+    const auto weight = hn::Set(d, weights[s]);
+    HWY_UNROLL(12)
+    for (int v = 0; v < vectors; ++v) {
+      sums[v] = hn::MulAdd(weight, hn::LoadU(d, x + v * kLanes<D>), sums[v]);
+    }
+  }
+}
+
+#if HWY_TARGET <= HWY_AVX3
+// A vector of sixteen at any address crosses two lines of the cache, and its load counts twice; to
+// put it together of two others takes the place of a product. Half of each keeps both busy.
+template <int vectors, class D>
+HWY_INLINE void add_shifted(D d, const RowPanel& p, const float* weights, const float* input,
+                            hn::Vec<D> (&sums)[vectors]) {
+  static_assert(vectors % 2 == 0 && kLanes<D> == kSharedFloats);
+  const hn::RebindToSigned<D> places;
+  const auto unshifted = hn::Iota(places, 0);
+  const int64_t lowest = HWY_MIN(p.offsets[0], p.offsets[p.steps - 1]);
+  int64_t start = -1;
+  hn::Vec<D> shared[vectors];
+  for (int64_t s = 0; s < p.steps; ++s) {
+    const int64_t offset = p.offsets[s];
+    const int64_t tap_start = lowest + (offset - lowest) / kSharedFloats * kSharedFloats;
+    if (s == 0 || tap_start != start) {
+      start = tap_start;
+      HWY_UNROLL(12)
+      for (int v = 0; v < vectors; ++v) shared[v] = hn::LoadU(d, input + start + v * kLanes<D>);
+    }
+    const auto weight = hn::Set(d, weights[s]);
+    const auto from = hn::Add(unshifted, hn::Set(places, static_cast<int32_t>(offset - start)));
+    HWY_UNROLL(6)
+    for (int v = 0; v < vectors; v += 2) {
+      const hn::Vec<D> x{_mm512_permutex2var_ps(shared[v].raw, from.raw, shared[v + 1].raw)};
+      sums[v] = hn::MulAdd(weight, x, sums[v]);
+      const auto next = hn::LoadU(d, input + offset + (v + 1) * kLanes<D>);
+      sums[v + 1] = hn::MulAdd(weight, next, sums[v + 1]);
+    }
+  }
+}
+#endif
+
+template <Store store, Inputs inputs, int vectors, class D>
 HWY_INLINE void block(D d, const RowPanel& p, int64_t row, int64_t column) {
   const float* weights = p.weights + row * p.steps;
   const float* input = p.input + column;
@@ -62,35 +121,42 @@ HWY_INLINE void block(D d, const RowPanel& p, int64_t row, int64_t column) {
   hn::Vec<D> sums[vectors];
   HWY_UNROLL(12)
   for (int v = 0; v < vectors; ++v) sums[v] = hn::Zero(d);
-  for (int64_t s = 0; s < p.steps; ++s) {
-    const float* x = input + p.offsets[s];
-    const auto weight = hn::Set(d, weights[s]);
-    HWY_UNROLL(12)
-    for (int v = 0; v < vectors; ++v) {
-      sums[v] = hn::MulAdd(weight, hn::LoadU(d, x + v * kLanes<D>), sums[v]);
-    }
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (inputs == Inputs::kShifted && vectors % 4 == 0) {
+    add_shifted<vectors>(d, p, weights, input, sums);
+  } else {
+    add_loaded<vectors>(d, p, weights, input, sums);
   }
+#else
+  add_loaded<vectors>(d, p, weights, input, sums);
+#endif
   store_block<store, vectors>(d, p.output, row, column, sums);
 }
 
 // Columns [column, columns) as far as whole blocks reach; returns where they end.
-template <Store store, int vectors, class D>
+template <Store store, Inputs inputs, int vectors, class D>
 int64_t blocks(D d, const RowPanel& p, int64_t row, int64_t column) {
   for (; column + vectors * kLanes<D> <= p.columns; column += vectors * kLanes<D>) {
-    block<store, vectors>(d, p, row, column);
+    block<store, inputs, vectors>(d, p, row, column);
   }
   return column;
 }
 
 // The last columns of a row, in one block that begins before `column` where it has to: some are
 // computed twice.
-template <int vectors, class D>
+template <Inputs inputs, int vectors, class D>
 void last_block(D d, const RowPanel& p, int64_t row, int64_t column) {
   if (column + (vectors - 1) * kLanes<D> >= p.columns) {
-    if constexpr (vectors > 1) last_block<vectors - 1>(d, p, row, column);
+    if constexpr (vectors > 1) last_block<inputs, vectors - 1>(d, p, row, column);
     return;
   }
-  block<Store::kVectors, vectors>(d, p, row, p.columns - vectors * kLanes<D>);
+  block<Store::kVectors, inputs, vectors>(d, p, row, p.columns - vectors * kLanes<D>);
+}
+
+// Whether there are columns enough for such a block.
+template <class D>
+bool has_last_block(const RowPanel& p, int64_t column) {
+  return (p.columns - column + kLanes<D> - 1) / kLanes<D> * kLanes<D> <= p.columns;
 }
 
 // Fewer columns than a vector has: those of a vector that may be read, of which some are left out.
@@ -115,17 +181,20 @@ void part_of_vector(D d, const RowPanel& p, int64_t row, int64_t column, int64_t
   store_values(p.output, sums + (column - start), row, column, count);
 }
 
-template <Store store, class D>
+template <Store store, Inputs inputs, class D>
 void run_row(D d, const RowPanel& p, int64_t row, int64_t column) {
-  column = blocks<store, 12>(d, p, row, column);
+  column = blocks<store, inputs, 12>(d, p, row, column);
   // What is stored twice must not be read: a residual may be the output's memory.
-  if (store == Store::kVectors && p.columns >= 12 * kLanes<D> && p.output.residual == nullptr) {
-    if (column < p.columns) last_block<12>(d, p, row, column);
-    return;
+  if (store == Store::kVectors && p.output.residual == nullptr) {
+    if (!has_last_block<D>(p, column)) column = blocks<store, inputs, 6>(d, p, row, column);
+    if (has_last_block<D>(p, column)) {
+      if (column < p.columns) last_block<inputs, 12>(d, p, row, column);
+      return;
+    }
   }
-  column = blocks<store, 6>(d, p, row, column);
-  column = blocks<store, 3>(d, p, row, column);
-  column = blocks<store, 1>(d, p, row, column);
+  column = blocks<store, inputs, 6>(d, p, row, column);
+  column = blocks<store, inputs, 3>(d, p, row, column);
+  column = blocks<store, inputs, 1>(d, p, row, column);
   if (column < p.columns) part_of_vector(d, p, row, column, p.columns - column);
 }
 
@@ -138,29 +207,34 @@ int64_t unaligned_columns(const RowPanel& p, int64_t row) {
   return HWY_MIN(columns, p.columns);
 }
 
-template <class D>
+template <Inputs inputs, class D>
 void run_rows(const RowPanel& p) {
   const D d;
   const bool whole_vectors = stores_vectors(p.output);
   for (int64_t row = 0; row < p.rows; ++row) {
     if (!whole_vectors) {
-      run_row<Store::kValues>(d, p, row, 0);
+      run_row<Store::kValues, inputs>(d, p, row, 0);
     } else if (!p.streams) {
-      run_row<Store::kVectors>(d, p, row, 0);
+      run_row<Store::kVectors, inputs>(d, p, row, 0);
     } else {
       const int64_t first = unaligned_columns<D>(p, row);
       if (first > 0) part_of_vector(d, p, row, 0, first);
-      run_row<Store::kStream>(d, p, row, first);
+      run_row<Store::kStream, inputs>(d, p, row, first);
     }
   }
   if (p.streams) hwy::FlushStream();
 }
 
 void run_panel(const RowPanel& p) {
+#if HWY_TARGET <= HWY_AVX3
+  if (p.shares_vectors && p.columns >= kFewColumns) {
+    return run_rows<Inputs::kShifted, Widest>(p);
+  }
+#endif
   if (p.steps <= kFewSteps) {
-    run_rows<hn::CappedTag<float, 8>>(p);
+    run_rows<Inputs::kLoaded, hn::CappedTag<float, 8>>(p);
   } else {
-    run_rows<Widest>(p);
+    run_rows<Inputs::kLoaded, Widest>(p);
   }
 }
 

@@ -5,7 +5,8 @@
 // lies offsets[s] behind `input`. As many vectors of columns as the registers hold are summed up
 // together: each step broadcasts one weight, and every product takes its own load of the input,
 // which is what limits it. Measured on one core with AVX2 at 3.2 GHz: 57 GFLOP/s of 102 for sums
-// of 31 taps in the first-level cache, 75 where all loads are aligned.
+// of 31 taps in the first-level cache, 75 where all loads are aligned. With AVX-512 taps that lie
+// close together share loads.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct RowPanel {
   int64_t columns;
   int64_t readable;  ///< x[s, j] may be read for j < readable, which is at least columns
   PanelOutput output;
-  bool streams;  ///< y is written past the caches: it is too large to be found there later
+  bool shares_vectors;  ///< of two offsets in a row most lie within 16 floats, in their order
+  bool streams;         ///< y is written past the caches: it is too large to be found there later
 };
 
 /// The loop for the vector unit at hand.

@@ -144,6 +144,23 @@ TEST_CASE("every Conv1d kernel on kernels of one tap") {
   }
 }
 
+// Rows in place and packed, with whole blocks and a last one of every width; taps that ascend and,
+// transposed, descend.
+TEST_CASE("every Conv1d kernel on rows whose taps lie close together") {
+  uint64_t seed = 200;
+  for (const int taps : {2, 3, 9, 17}) {
+    for (const int dilation : {1, 2, 5, 16}) {
+      for (const int length : {192, 250, 445, 777}) {
+        const std::string attributes = fmt::format(
+            "{{out_channels: 6, groups: 3, kernel_size: {}, dilation: {}, padding: {}}}", taps,
+            dilation, dilation * taps / 2);
+        check_kernels({"Conv1d", attributes, {{{2, 3, length}}}, seed++});
+        check_kernels({"ConvTranspose1d", attributes, {{{1, 3, length}}}, seed++});
+      }
+    }
+  }
+}
+
 // Pairs of outputs within and across vectors, with one or both of them beyond the end.
 TEST_CASE("every Conv1d kernel on dilated pairs of outputs") {
   uint64_t seed = 20;

@@ -36,21 +36,32 @@ struct Maximum {
   }
 };
 
-// As many windows as D has lanes.
+// What Op makes of as many windows as D has lanes. Neighbours are joined before their results are
+// sorted by windows, which takes fewer permutations than to sort all of them.
+template <class Op, int size, class D>
+HWY_INLINE hn::Vec<D> joined(D d, const float* x) {
+  using V = hn::Vec<D>;
+  if constexpr (size == 1) {
+    return hn::LoadU(d, x);
+  } else if constexpr (size == 3 || hn::MaxLanes(D()) == 1) {
+    V result = hn::Zero(d), taps[4];
+    if constexpr (size == 2) hn::LoadInterleaved2(d, x, result, taps[1]);
+    if constexpr (size == 3) hn::LoadInterleaved3(d, x, result, taps[1], taps[2]);
+    if constexpr (size == 4) hn::LoadInterleaved4(d, x, result, taps[1], taps[2], taps[3]);
+    for (int t = 1; t < size; ++t) result = Op::add(d, result, taps[t]);
+    return result;
+#if HWY_TARGET != HWY_SCALAR
+  } else {
+    const V low = joined<Op, size / 2>(d, x);
+    const V high = joined<Op, size / 2>(d, x + size / 2 * hn::MaxLanes(D()));
+    return Op::add(d, hn::ConcatEven(d, high, low), hn::ConcatOdd(d, high, low));
+#endif
+  }
+}
+
 template <class Op, int size, class D>
 HWY_INLINE void pool_vector(D d, const float* x, float* y) {
-  using V = hn::Vec<D>;
-  V taps[4];
-  if constexpr (size == 2) {
-    hn::LoadInterleaved2(d, x, taps[0], taps[1]);
-  } else if constexpr (size == 3) {
-    hn::LoadInterleaved3(d, x, taps[0], taps[1], taps[2]);
-  } else {
-    hn::LoadInterleaved4(d, x, taps[0], taps[1], taps[2], taps[3]);
-  }
-  V result = taps[0];
-  for (int t = 1; t < size; ++t) result = Op::add(d, result, taps[t]);
-  hn::StoreU(Op::finish(d, result, size), d, y);
+  hn::StoreU(Op::finish(d, joined<Op, size>(d, x), size), d, y);
 }
 
 // All windows by vectors of D, the last of which may repeat some; false where there are too few.

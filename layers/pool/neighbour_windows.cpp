@@ -41,15 +41,14 @@ struct Maximum {
 template <class Op, int size, class D>
 HWY_INLINE hn::Vec<D> joined(D d, const float* x) {
   using V = hn::Vec<D>;
-  if constexpr (size == 1) {
-    return hn::LoadU(d, x);
-  } else if constexpr (size == 3 || hn::MaxLanes(D()) == 1) {
-    V result = hn::Zero(d), taps[4];
-    if constexpr (size == 2) hn::LoadInterleaved2(d, x, result, taps[1]);
-    if constexpr (size == 3) hn::LoadInterleaved3(d, x, result, taps[1], taps[2]);
-    if constexpr (size == 4) hn::LoadInterleaved4(d, x, result, taps[1], taps[2], taps[3]);
-    for (int t = 1; t < size; ++t) result = Op::add(d, result, taps[t]);
+  if constexpr (size == 1 || hn::MaxLanes(D()) == 1) {
+    V result = hn::LoadU(d, x);
+    for (int t = 1; t < size; ++t) result = Op::add(d, result, hn::LoadU(d, x + t));
     return result;
+  } else if constexpr (size == 3) {
+    V first, second, third;
+    hn::LoadInterleaved3(d, x, first, second, third);
+    return Op::add(d, Op::add(d, first, second), third);
 #if HWY_TARGET != HWY_SCALAR
   } else {
     const V low = joined<Op, size / 2>(d, x);

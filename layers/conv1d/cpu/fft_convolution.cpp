@@ -9,7 +9,6 @@
 #include "engine/round_up.h"
 #include "layers/conv1d/cpu/cpu_cost.h"
 #include "layers/conv1d/cpu/panel_output.h"
-#include "layers/conv1d/cpu/store_row.h"
 #include "layers/conv1d/cpu/strided_copy.h"
 #include "layers/conv1d/cpu/tap_tile.h"
 
@@ -233,8 +232,8 @@ void FftConvolution::store(const ConvolutionArrays& part, int64_t m, int64_t seg
   const int64_t first = segment * segment_outputs_;
   const int64_t count = std::min(segment_outputs_, p.out_length - first);
   const int64_t low = std::min(count, transform_.numbers());
-  store_row(output, signal, m, first, low);
-  if (count > low) store_row(output, signal + transform_.plane(), m, first + low, count - low);
+  store_values(output, signal, m, first, low);
+  if (count > low) store_values(output, signal + transform_.plane(), m, first + low, count - low);
 }
 
 }  // namespace engine::cpu

@@ -34,7 +34,7 @@ struct PanelOutput {
 };
 
 /// Whether whole vectors of sums of consecutive columns may be stored at once (store_vectors() of
-/// panel_output-inl.h); else store_values() takes them.
+/// panel_output-inl.h).
 bool stores_vectors(const PanelOutput& output);
 
 /// Stores sums[j] at y[row, column + j] for j < count, in any place of y and through any function.

@@ -47,15 +47,14 @@ TapTile widest_tile(const TapProblem& problem, const PhaseTaps& taps) {
   return {{}, 1, 0};
 }
 
-// Whether vectors that begin at multiples of 16 floats from the lowest tap serve two taps each, or
-// more.
+// As RowPanel has it: shared vectors serve two taps each, or more.
 bool shares_vectors(const std::vector<int64_t>& offsets) {
   if (offsets.empty()) return false;
   const int64_t lowest = std::min(offsets.front(), offsets.back());
   size_t groups = 1;
   for (size_t s = 1; s < offsets.size(); ++s) {
     if (offsets[s] < lowest) return false;
-    groups += (offsets[s] - lowest) / kVectorFloats != (offsets[s - 1] - lowest) / kVectorFloats;
+    groups += shared_start(offsets[s], lowest) != shared_start(offsets[s - 1], lowest);
   }
   return 2 * groups <= offsets.size();
 }

@@ -36,13 +36,6 @@ enum class Inputs {
   kShifted,  // for every other product one, for the others vectors that several taps share
 };
 
-#if HWY_TARGET <= HWY_AVX3
-// Shared vectors begin at multiples of this from where the lowest tap reads.
-constexpr int64_t kSharedFloats = 16;
-// Shorter rows have too few whole blocks.
-constexpr int64_t kFewColumns = 12 * kSharedFloats;
-#endif
-
 // Stores what a block of `vectors` whole vectors has summed up from `column` on.
 template <Store store, int vectors, class D>
 HWY_INLINE void store_block(D d, const PanelOutput& output, int64_t row, int64_t column,
@@ -81,17 +74,16 @@ HWY_INLINE void add_loaded(D d, const RowPanel& p, const float* weights, const f
 template <int vectors, class D>
 HWY_INLINE void add_shifted(D d, const RowPanel& p, const float* weights, const float* input,
                             hn::Vec<D> (&sums)[vectors]) {
-  static_assert(vectors % 2 == 0 && kLanes<D> == kSharedFloats);
+  static_assert(kLanes<D> == kSharedFloats);
   const hn::RebindToSigned<D> places;
   const auto unshifted = hn::Iota(places, 0);
   const int64_t lowest = HWY_MIN(p.offsets[0], p.offsets[p.steps - 1]);
-  int64_t start = -1;
+  int64_t start = 0;
   hn::Vec<D> shared[vectors];
   for (int64_t s = 0; s < p.steps; ++s) {
     const int64_t offset = p.offsets[s];
-    const int64_t tap_start = lowest + (offset - lowest) / kSharedFloats * kSharedFloats;
-    if (s == 0 || tap_start != start) {
-      start = tap_start;
+    if (s == 0 || shared_start(offset, lowest) != start) {
+      start = shared_start(offset, lowest);
       HWY_UNROLL(12)
       for (int v = 0; v < vectors; ++v) shared[v] = hn::LoadU(d, input + start + v * kLanes<D>);
     }
@@ -108,6 +100,18 @@ HWY_INLINE void add_shifted(D d, const RowPanel& p, const float* weights, const 
 }
 #endif
 
+// Shifts in blocks of 4, 8 and 12 vectors: the others are few, and not worth more code.
+template <Inputs inputs, int vectors, class D>
+HWY_INLINE void add_inputs(D d, const RowPanel& p, const float* weights, const float* input,
+                           hn::Vec<D> (&sums)[vectors]) {
+#if HWY_TARGET <= HWY_AVX3
+  if constexpr (inputs == Inputs::kShifted && vectors % 4 == 0) {
+    return add_shifted<vectors>(d, p, weights, input, sums);
+  }
+#endif
+  add_loaded<vectors>(d, p, weights, input, sums);
+}
+
 template <Store store, Inputs inputs, int vectors, class D>
 HWY_INLINE void block(D d, const RowPanel& p, int64_t row, int64_t column) {
   const float* weights = p.weights + row * p.steps;
@@ -121,15 +125,7 @@ HWY_INLINE void block(D d, const RowPanel& p, int64_t row, int64_t column) {
   hn::Vec<D> sums[vectors];
   HWY_UNROLL(12)
   for (int v = 0; v < vectors; ++v) sums[v] = hn::Zero(d);
-#if HWY_TARGET <= HWY_AVX3
-  if constexpr (inputs == Inputs::kShifted && vectors % 4 == 0) {
-    add_shifted<vectors>(d, p, weights, input, sums);
-  } else {
-    add_loaded<vectors>(d, p, weights, input, sums);
-  }
-#else
-  add_loaded<vectors>(d, p, weights, input, sums);
-#endif
+  add_inputs<inputs, vectors>(d, p, weights, input, sums);
   store_block<store, vectors>(d, p.output, row, column, sums);
 }
 
@@ -227,6 +223,7 @@ void run_rows(const RowPanel& p) {
 
 void run_panel(const RowPanel& p) {
 #if HWY_TARGET <= HWY_AVX3
+  constexpr int64_t kFewColumns = 12 * kSharedFloats;  // fewer have too few whole blocks
   if (p.shares_vectors && p.columns >= kFewColumns) {
     return run_rows<Inputs::kShifted, Widest>(p);
   }

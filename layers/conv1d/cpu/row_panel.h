@@ -15,6 +15,13 @@
 
 namespace engine::cpu {
 
+/// Where the vectors begin that a tap at `offset` shares with its neighbours: at a multiple of
+/// their floats from where the lowest tap reads.
+inline constexpr int64_t kSharedFloats = 16;
+inline int64_t shared_start(int64_t offset, int64_t lowest) {
+  return lowest + (offset - lowest) / kSharedFloats * kSharedFloats;
+}
+
 struct RowPanel {
   const float* input;
   const int64_t* offsets;  ///< [steps], in floats
@@ -24,7 +31,7 @@ struct RowPanel {
   int64_t columns;
   int64_t readable;  ///< x[s, j] may be read for j < readable, which is at least columns
   PanelOutput output;
-  bool shares_vectors;  ///< of two offsets in a row most lie within 16 floats, in their order
+  bool shares_vectors;  ///< the first or last offset is the lowest, and taps share vectors by twos
   bool streams;         ///< y is written past the caches: it is too large to be found there later
 };
 

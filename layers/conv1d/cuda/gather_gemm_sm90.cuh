@@ -37,7 +37,7 @@
 #include "engine/cuda/hopper.h"
 #include "engine/cuda/launch.h"
 #include "layers/conv1d/cuda/gather_operand_sm90.h"
-#include "layers/conv1d/cuda/gather_ring.h"
+#include "layers/conv1d/cuda/ring_position.h"
 #include "layers/conv1d/cuda/gather_store_sm90.h"
 #include "layers/conv1d/cuda/gather_window_sm90.h"
 #include "layers/conv1d/cuda/gemm_block_sm90.h"
@@ -130,7 +130,7 @@ __device__ __forceinline__ int loading_teams(const ImplicitGemm& p) {
 // tile, starts the copy of the stage's weights where they are not resident.
 __device__ __forceinline__ void await_slot(const ImplicitGemm& p, const GemmTilePlace& place,
                                            int stage, bool is_first, GatherShared& shared,
-                                           char* slot, const GatherRingPosition& at) {
+                                           char* slot, const RingPosition& at) {
   shared.empty[at.slot].wait(at.parity ^ 1);
   if (!p.resident && is_first && threadIdx.x % 32 == 0) {
     const int64_t index = int64_t{place.weight_block} * p.channel_stages * p.tap_stages + stage;
@@ -147,7 +147,7 @@ __device__ __forceinline__ void await_slot(const ImplicitGemm& p, const GemmTile
 template <typename Tile>
 __device__ __forceinline__ void load_stages(const ImplicitGemm& p, const GatherParcel& parcel,
                                             int stage, int loader, GatherShared& shared, char* ring,
-                                            GatherRingPosition& at, int& turn) {
+                                            RingPosition& at, int& turn) {
   const int teams = loading_teams(p);
   const GemmTilePlace& place = parcel.place;
   for (; stage < parcel.end_stage; ++stage, at.advance(p.ring)) {
@@ -170,7 +170,7 @@ template <typename Tile>
 __device__ __forceinline__ int load_repeated_stages(const ImplicitGemm& p,
                                                     const GatherParcel& parcel, int loader,
                                                     GatherShared& shared, char* ring,
-                                                    GatherRingPosition& at) {
+                                                    RingPosition& at) {
   const GatherWindow window(p, parcel.place, Tile::kColumns, 0, 0);
   const LoaderRows rows(p, window, loader, Tile::kLoaders);
   const RepeatedCopies<typename Tile::T> copies(p, window, rows);
@@ -187,7 +187,7 @@ __device__ __forceinline__ int load_repeated_stages(const ImplicitGemm& p,
 template <typename Tile>
 __device__ void load_gathered_tiles(const ImplicitGemm& p, int loader, GatherShared& shared,
                                     char* ring) {
-  GatherRingPosition at;
+  RingPosition at;
   int turn = 0;
   for_each_parcel<Tile>(p, [&](const GatherParcel& parcel) {
     int stage = parcel.first_stage;
@@ -233,7 +233,7 @@ struct GatheredOperands {
   __device__ __forceinline__ GatheredOperands(const ImplicitGemm& p, GatherShared& shared,
                                               const char* resident, char* ring,
                                               const GatheredStages<Tile>& stages, int stage,
-                                              const GatherRingPosition& at)
+                                              const RingPosition& at)
       : slot(at.slot), columns(stages.columns) {
     char* window = ring + slot * gather_slot_bytes(p);
 #pragma unroll
@@ -251,7 +251,7 @@ struct GatheredOperands {
 template <typename Tile>
 __device__ __forceinline__ void sum_parcel(const ImplicitGemm& p, const GatherParcel& parcel,
                                            GatherShared& shared, const char* resident, char* ring,
-                                           int column, GatherRingPosition& at,
+                                           int column, RingPosition& at,
                                            float (&total)[Tile::kBlocks][Tile::kRows / 2]) {
   GatheredStages<Tile> stages(p, parcel.place, column);
   GatheredOperands<Tile> operands(p, shared, resident, ring, stages, parcel.first_stage, at);
@@ -370,7 +370,7 @@ __device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherShared& sha
   const int warp = threadIdx.x / 32;
   const int column =
       warp / 4 * 64 * Tile::kBlocks + warp % 4 * 16 + static_cast<int>(threadIdx.x) % 32 / 4;
-  GatherRingPosition at, chunk;
+  RingPosition at, chunk;
   int weight_block = -1;
   for_each_parcel<Tile>(p, [&](const GatherParcel& parcel) {
     const GemmTilePlace& place = parcel.place;
@@ -398,7 +398,7 @@ __device__ void multiply_gathered_tiles(const ImplicitGemm& p, GatherShared& sha
 template <typename Tile>
 __device__ void store_gathered_tiles(const ImplicitGemm& p, int storer, GatherShared& shared,
                                      const typename Tile::T* staging) {
-  GatherRingPosition chunk;
+  RingPosition chunk;
   for_each_parcel<Tile>(p, [&](const GatherParcel& parcel) {
     if (!parcel.is_last()) return;
     store_tile<Tile>(p, parcel.place, storer, staging, shared.chunks, chunk);
@@ -444,7 +444,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     return;
   }
   if (p.resident && threadIdx.x == Tile::kMultipliers) {
-    load_resident_weights(p, shared.weights, resident);
+    load_resident_weights(p, p.channel_stages * p.tap_stages, shared.weights, resident);
   }
   __syncwarp();
   load_gathered_tiles<Tile>(p, warp, shared, ring);

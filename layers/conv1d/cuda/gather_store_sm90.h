@@ -13,9 +13,9 @@
 #include <cstdint>
 
 #include "engine/cuda/hopper.h"
-#include "layers/conv1d/cuda/gather_ring.h"
 #include "layers/conv1d/cuda/gemm_tile_place.h"
 #include "layers/conv1d/cuda/output_row.h"
+#include "layers/conv1d/cuda/ring_position.h"
 
 namespace engine::cuda {
 
@@ -398,7 +398,7 @@ template <typename Tile, bool kPhased, int kSums>
 __device__ __forceinline__ void stage_tile(const ImplicitGemm& p, const GemmTilePlace& place,
                                            const float (&sum)[Tile::kBlocks][kSums], int column,
                                            typename Tile::T* staging, ChunkBarriers& barriers,
-                                           GatherRingPosition& at) {
+                                           RingPosition& at) {
   using T = typename Tile::T;
   constexpr bool kMatrices = sizeof(T) == 2 && !kPhased;
   const LineStart start(p, place);
@@ -424,7 +424,7 @@ template <typename Tile, bool kWhole, int kAlign>
 __device__ __forceinline__ void store_chunks(const ImplicitGemm& p, const GemmTilePlace& place,
                                              const LineStart& start, int storer,
                                              const typename Tile::T* staging,
-                                             ChunkBarriers& barriers, GatherRingPosition& at) {
+                                             ChunkBarriers& barriers, RingPosition& at) {
   using T = typename Tile::T;
   WholeLines<Tile, kAlign> lines(p, place, start, storer);
 #pragma unroll 1
@@ -449,8 +449,7 @@ template <typename Tile, int kAlign>
 __device__ __forceinline__ void store_aligned_tile(const ImplicitGemm& p,
                                                    const GemmTilePlace& place, int storer,
                                                    const typename Tile::T* staging,
-                                                   ChunkBarriers& barriers,
-                                                   GatherRingPosition& at) {
+                                                   ChunkBarriers& barriers, RingPosition& at) {
   const LineStart start(p, place);
   if (has_whole_lines(p, place, start, Tile::kColumns)) {
     store_chunks<Tile, true, kAlign>(p, place, start, storer, staging, barriers, at);
@@ -462,7 +461,7 @@ __device__ __forceinline__ void store_aligned_tile(const ImplicitGemm& p,
 template <typename Tile>
 __device__ __forceinline__ void store_tile(const ImplicitGemm& p, const GemmTilePlace& place,
                                            int storer, const typename Tile::T* staging,
-                                           ChunkBarriers& barriers, GatherRingPosition& at) {
+                                           ChunkBarriers& barriers, RingPosition& at) {
   if constexpr (sizeof(typename Tile::T) == 2) {
     const auto bytes = static_cast<uint64_t>(p.out_length | place.column) * 2;
     if (p.by_matrices && (bytes | reinterpret_cast<uintptr_t>(p.y)) % 16 != 0) {

@@ -4,14 +4,14 @@
 #include <cstdint>
 
 #include "engine/cuda/hopper.h"
-#include "layers/conv1d/cuda/implicit_gemm.h"
 
 namespace engine::cuda {
 
-/// Copies the weights of the block's rows, for all its tiles.
-__device__ __forceinline__ void load_resident_weights(const ImplicitGemm& p, Barrier& full,
+/// Copies the weights of the block's rows, for all its tiles: `stages` of p.weight_bytes. Gemm: the
+/// parameters of a kernel.
+template <typename Gemm>
+__device__ __forceinline__ void load_resident_weights(const Gemm& p, int stages, Barrier& full,
                                                       char* resident) {
-  const int stages = p.channel_stages * p.tap_stages;
   const char* source = static_cast<const char*>(p.weights) +
                        int64_t{p.weight_bytes} * stages * (blockIdx.x % (p.row_tiles * p.groups));
   full.arrive_and_expect(stages * p.weight_bytes);

@@ -3,8 +3,6 @@
 
 #include <cstdint>
 
-#include "layers/conv1d/cuda/implicit_gemm.h"
-
 namespace engine::cuda {
 
 /// Which part of the problem a tile is.
@@ -18,8 +16,10 @@ struct GemmTilePlace {
   bool last_of_sample;
 };
 
-/// Place of tile `tile`, of `rows` rows. The tiles of all rows of one window follow each other.
-__device__ __forceinline__ GemmTilePlace place_of(const ImplicitGemm& p, int64_t tile, int rows) {
+/// Place of tile `tile`, of `rows` rows, by the parameters of a kernel. The tiles of all rows of
+/// one window follow each other.
+template <typename Gemm>
+__device__ __forceinline__ GemmTilePlace place_of(const Gemm& p, int64_t tile, int rows) {
   GemmTilePlace place;
   const int64_t column_tile = p.by_blocks.quotient(tile);
   place.weight_block = static_cast<int>(tile - column_tile * p.by_blocks.divisor());

@@ -41,6 +41,7 @@
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 #include "layers/conv1d/cuda/load_rows_sm90.h"
 #include "layers/conv1d/cuda/load_window_sm90.h"
+#include "layers/conv1d/cuda/ring_position.h"
 #include "layers/conv1d/cuda/store_fragment.h"
 
 namespace engine::cuda {
@@ -78,20 +79,6 @@ struct Sm90Barriers {
 };
 inline constexpr int kSm90BarrierBytes = 512;
 static_assert(sizeof(Sm90Barriers) <= kSm90BarrierBytes);
-
-// A position in the ring: the slot, and how often the ring went round.
-struct RingPosition {
-  int slot = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ void advance(int by, int ring) {
-    slot += by;
-    while (slot >= ring) {
-      slot -= ring;
-      parity ^= 1;
-    }
-  }
-};
 
 // Of the ring: a window, and the weights of its stage where they are not resident.
 __device__ __forceinline__ int slot_bytes(const ImplicitGemm& p) {
@@ -145,12 +132,12 @@ struct StageCursor {
   RingPosition at;
 
   __device__ __forceinline__ StageCursor(const ImplicitGemm& p, int first) : stage(first) {
-    at.advance(first, p.ring);
+    at.advance_by(first, p.ring);
     find_tile(p);
   }
   __device__ __forceinline__ bool exists(const ImplicitGemm& p) const { return tile < p.tiles; }
   __device__ __forceinline__ void advance(const ImplicitGemm& p, int by) {
-    at.advance(by, p.ring);
+    at.advance_by(by, p.ring);
     stage += by;
     if (stage >= p.channel_stages * p.tap_stages) find_tile(p);
   }
@@ -334,7 +321,7 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
   const bool leader = threadIdx.x % 32 == 0;
   if (p.resident) barriers.weights.wait(0);
   RingPosition at;
-  at.advance(team * stages, p.ring);
+  at.advance_by(team * stages, p.ring);
   uint32_t turn_parity = team == 0 ? 1 : 0;
   for (int64_t tile = blockIdx.x + int64_t{team} * gridDim.x; tile < p.tiles;
        tile += int64_t{Tile::kTeams} * gridDim.x) {
@@ -365,7 +352,7 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
         });
         last_slot = at.slot;
       }
-      at.advance(1, p.ring);
+      at.advance(p.ring);
     }
     if (Tile::kTeams > 1 && leader) barriers.turn[1 - team].arrive();
     if constexpr (Tile::kParts == 2) {
@@ -375,7 +362,7 @@ __device__ void multiply_tiles(const ImplicitGemm& p, Sm90Barriers& barriers, ch
       if (leader) barriers.empty[last_slot].arrive();
       store_tile<Tile>(p, tile, sum, staging);
     }
-    at.advance((Tile::kTeams - 1) * stages, p.ring);
+    at.advance_by((Tile::kTeams - 1) * stages, p.ring);
   }
 }
 
@@ -401,7 +388,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   __syncthreads();
   if (threadIdx.x >= Tile::kConsumers) {
     if (p.resident && threadIdx.x == Tile::kConsumers) {
-      load_resident_weights(p, barriers.weights, resident);
+      load_resident_weights(p, p.channel_stages * p.tap_stages, barriers.weights, resident);
     }
     if (p.by_rows) {
       load_tiles_by_rows<Tile>(p, barriers, ring, ring + p.ring * slot_bytes(p));

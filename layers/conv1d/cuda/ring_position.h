@@ -1,4 +1,4 @@
-// Where the warps of the Hopper GEMM that gathers its operands are in a ring.
+// Where the warps of the Hopper GEMM kernels are in a ring of slots.
 #pragma once
 
 #include <cstdint>
@@ -6,14 +6,22 @@
 namespace engine::cuda {
 
 /// A place in a ring: the slot, and how often the ring went round.
-struct GatherRingPosition {
+struct RingPosition {
   int slot = 0;
   uint32_t parity = 0;
 
+  /// To the next slot.
   __device__ __forceinline__ void advance(int ring) {
     if (++slot < ring) return;
     slot = 0;
     parity ^= 1;
+  }
+  __device__ __forceinline__ void advance_by(int slots, int ring) {
+    slot += slots;
+    while (slot >= ring) {
+      slot -= ring;
+      parity ^= 1;
+    }
   }
 };
 

@@ -10,9 +10,9 @@
 
 namespace engine::cuda {
 
-/// The block's dynamic shared memory, aligned to 128 bytes.
+/// The block's dynamic shared memory, aligned to 1024 bytes.
 __device__ __forceinline__ char* dynamic_shared() {
-  extern __shared__ __align__(128) char memory[];
+  extern __shared__ __align__(1024) char memory[];
   return memory;
 }
 

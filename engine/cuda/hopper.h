@@ -1,6 +1,6 @@
 // What Hopper adds to the machine, as functions: barriers in shared memory that count bytes, bulk
 // copies, matrix products of a warpgroup. Source: PTX ISA, sections mbarrier, cp.async.bulk,
-// stmatrix, wgmma.
+// cp.async.bulk.tensor, ldmatrix, stmatrix, wgmma.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "engine/cuda/shared_address.h"
+#include "engine/cuda/tensor_map.h"
 #include "engine/cuda/wgmma_operands.h"
 
 /// Whether the pass of the compiler is one that may use these instructions.
@@ -140,6 +141,35 @@ __device__ __forceinline__ void bulk_copy_lanes(const BulkCopy& mine, int lanes,
   }
 }
 
+/// Copies the box of `map` whose first element is number x of row y of matrix z, and counts all its
+/// bytes at the barrier. Elements outside of the tensor become 0. x must lie at a multiple of 16
+/// bytes, and a swizzled box must go to a multiple of 1024.
+__device__ __forceinline__ void tensor_copy(uint32_t target, const TensorMap& map, int x, int y,
+                                            int z, Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
+      " [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(target),
+      "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier.word))
+      : "memory");
+}
+
+/// Copies a box from shared memory, the other way round; elements outside of the tensor are left
+/// out. Belongs to the thread's next group of stores.
+__device__ __forceinline__ void tensor_store(const TensorMap& map, int x, int y, int z,
+                                             uint32_t source) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(&map),
+      "r"(x), "r"(y), "r"(z), "r"(source)
+      : "memory");
+}
+/// Closes a group of stores, and waits until shared memory has been read for all of them.
+__device__ __forceinline__ void wait_for_stored_reads() {
+  asm volatile(
+      "cp.async.bulk.commit_group;\n"
+      "cp.async.bulk.wait_group.read 0;" ::
+          : "memory");
+}
+
 /// Gives the warpgroup's threads more registers, which others have given up by the second.
 template <int kRegisters>
 __device__ __forceinline__ void take_registers() {
@@ -162,6 +192,24 @@ __device__ __forceinline__ uint32_t load_shared_half(uint32_t address) {
   uint16_t half;
   asm volatile("ld.shared.u16 %0, [%1];" : "=h"(half) : "r"(address));
   return half;
+}
+
+/// 16 aligned bytes of shared memory.
+__device__ __forceinline__ uint4 load_shared_16(uint32_t address) {
+  uint4 unit;
+  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(unit.x), "=r"(unit.y), "=r"(unit.z), "=r"(unit.w)
+               : "r"(address));
+  return unit;
+}
+
+/// Loads four matrices of 8 x 8 elements of 16 bits, transposed: lanes 8 i to 8 i + 7 give the
+/// shared addresses, multiples of 16, of the columns of matrix i; lane 4 g + t gets in words[i]
+/// elements 2 t and 2 t + 1 of row g. Not reordered with waiting.
+__device__ __forceinline__ void load_transposed(uint32_t column, uint32_t (&words)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(column));
 }
 
 /// Stores four matrices of 8 x 8 elements of 16 bits, transposed: lane 4 g + t gives in words[i]

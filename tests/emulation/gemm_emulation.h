@@ -10,157 +10,69 @@
 #include <vector>
 
 #include "engine/round_up.h"
-#include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/implicit_gemm.h"
+#include "tests/emulation/convolution_emulation.h"
 #include "tests/emulation/guarded.h"
 #include "tests/support/random.h"
 
 namespace engine::test {
 
-struct EmulatedCase {
-  Conv1dProblem problem;
-  int64_t split = 1;         // phases of a convolution that is not transposed
-  int64_t shared_bytes = 0;  // less than the tile's, to have weights streamed; or 0
-  int64_t x_shift = 0;       // elements from 16 bytes
-  int64_t y_shift = 0;
-  int64_t blocks = 1;
-  int pieces = 1;  // of tiles that are cut, of a kernel that gathers
-};
+// As many blocks as the case says, or with tiles that are cut one round of whole ones, if there are
+// enough, on as many blocks as the others have pieces at least.
+inline cuda::GemmDeal deal_for(const EmulatedCase& c, const cuda::GemmTile& tile,
+                               const cuda::GemmPlan& plan) {
+  const int piece_channel_stages = static_cast<int>(ceil_divide(plan.channel_stages, c.pieces));
+  const auto pieces = static_cast<int>(ceil_divide(plan.channel_stages, piece_channel_stages));
+  if (pieces == 1 || plan.resident) return deal_tiles(c.problem, tile, plan, c.blocks);
+  const int64_t tiles = implicit_gemm_tiles(c.problem, plan);
+  cuda::GemmDeal deal;
+  deal.pieces = pieces;
+  deal.piece_stages = piece_channel_stages * plan.tap_stages;
+  deal.whole_tiles = ceil_divide(tiles * pieces, pieces + 1);
+  if (deal.whole_tiles == tiles) deal.whole_tiles = 0;
+  deal.cut_tiles = tiles - deal.whole_tiles;
+  deal.blocks = std::max(deal.whole_tiles, deal.cut_tiles * deal.pieces);
+  return deal;
+}
 
-inline constexpr float kUnwritten = 12345.0f;
+/// Weights as a kernel takes them: `pack(read, target)` writes `count` of them in f32.
+template <typename T, typename Pack>
+Guarded<T> packed_weights(const Emulation<T>& emulation, int64_t count, const Pack& pack) {
+  std::vector<float> packed(static_cast<size_t>(count));
+  const auto read = [&](int64_t g, int64_t m, int64_t c, int64_t k) {
+    return emulation.weight(g, m, c, k);
+  };
+  pack(read, packed.data());
+  Guarded<T> weights(count, 0, NAN);
+  for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<T>(packed[i]);
+  return weights;
+}
 
-/// One convolution on random data in the storage type.
-template <typename T>
-class Emulation {
- public:
-  Emulation(const EmulatedCase& c, Random& random)
-      : case_(c),
-        p_(c.problem),
-        x_(p_.batch * p_.in_channels * p_.in_length, c.x_shift, NAN),
-        y_(p_.batch * p_.out_channels * p_.out_length, c.y_shift, kUnwritten),
-        residual_(p_.batch * p_.out_channels * p_.out_length, 1, NAN),
-        weight_(static_cast<size_t>(p_.in_channels * p_.group_outputs() * p_.kernel_size)),
-        bias_(static_cast<size_t>(p_.out_channels)) {
-    const auto draw = [&] { return static_cast<T>(static_cast<float>(random.normal())); };
-    for (int64_t i = 0; i < p_.batch * p_.in_channels * p_.in_length; ++i) x_.data()[i] = draw();
-    for (int64_t i = 0; i < outputs(); ++i) {
-      residual_.data()[i] = draw();
-      y_.data()[i] = static_cast<T>(NAN);
-    }
-    const double scale = 1.0 / std::sqrt(static_cast<double>(p_.reduction()));
-    for (float& w : weight_) {
-      w = static_cast<float>(static_cast<T>(static_cast<float>(scale * random.normal())));
-    }
-    for (float& b : bias_) b = static_cast<float>(random.normal());
-  }
-
-  /// Relative error in L2; negative where the kernel has no plan for the problem.
-  template <typename Kernel>
-  double run(const Kernel& kernel) {
-    cuda::GemmTile tile = kernel.tile;
-    if (case_.shared_bytes > 0) tile.shared_bytes = case_.shared_bytes;
-    const cuda::GemmPlan plan = plan_gemm(p_, tile, case_.split);
-    if (!plan.valid) return -1.0;
-    launch(kernel, tile, plan);
-    CHECK(y_.is_guard_intact(kUnwritten));
-    return error();
-  }
-
- private:
-  int64_t outputs() const { return p_.batch * p_.out_channels * p_.out_length; }
-
-  float weight(int64_t g, int64_t m, int64_t c, int64_t k) const {
-    const int64_t C = p_.group_inputs(), M = p_.group_outputs();
-    const int64_t row = p_.transposed ? (g * C + c) * M + m : (g * M + m) * C + c;
-    return weight_[static_cast<size_t>(row * p_.kernel_size + k)];
-  }
-
-  template <typename Kernel>
-  void launch(const Kernel& kernel, const cuda::GemmTile& tile, const cuda::GemmPlan& plan) {
-    const int64_t count = packed_weight_count(p_, plan);
-    std::vector<float> packed(static_cast<size_t>(count));
-    const auto read = [&](int64_t g, int64_t m, int64_t c, int64_t k) {
-      return weight(g, m, c, k);
-    };
-    pack_gemm_weights(p_, tile, plan, read, packed.data());
-    Guarded<T> weights(count, 0, NAN);
-    for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<T>(packed[i]);
-    const cuda::GemmDeal deal = deal_for(tile, plan);
-    cuda::ImplicitGemm gemm = implicit_gemm(p_, tile, plan, deal);
-    set_operands(gemm, x_.data(), y_.data(), p_.dtype);
-    gemm.weights = weights.data();
-    gemm.epilogue = {p_.bias ? bias_.data() : nullptr, p_.residual ? residual_.data() : nullptr,
-                     p_.activation, p_.residual_activation};
-    Guarded<float> sums(deal.partial_sum_bytes(tile) / 4, 0, kUnwritten);
-    std::vector<uint32_t> arrivals(static_cast<size_t>(deal.cut_tiles));
-    gemm.partial_sums = sums.data();
-    gemm.arrivals = arrivals.data();
-    kernel.launch(gemm, plan.shared_bytes(), deal.blocks, nullptr);
-    CHECK(sums.is_guard_intact(kUnwritten));
-  }
-
-  // As many blocks as the case says, or with tiles that are cut one round of whole ones, if there
-  // are enough, on as many blocks as the others have pieces at least.
-  cuda::GemmDeal deal_for(const cuda::GemmTile& tile, const cuda::GemmPlan& plan) const {
-    const int piece_channel_stages =
-        static_cast<int>(ceil_divide(plan.channel_stages, case_.pieces));
-    const auto pieces = static_cast<int>(ceil_divide(plan.channel_stages, piece_channel_stages));
-    if (pieces == 1 || plan.resident) return deal_tiles(p_, tile, plan, case_.blocks);
-    const int64_t tiles = implicit_gemm_tiles(p_, plan);
-    cuda::GemmDeal deal;
-    deal.pieces = pieces;
-    deal.piece_stages = piece_channel_stages * plan.tap_stages;
-    deal.whole_tiles = ceil_divide(tiles * pieces, pieces + 1);
-    if (deal.whole_tiles == tiles) deal.whole_tiles = 0;
-    deal.cut_tiles = tiles - deal.whole_tiles;
-    deal.blocks = std::max(deal.whole_tiles, deal.cut_tiles * deal.pieces);
-    return deal;
-  }
-
-  double exact(int64_t b, int64_t m, int64_t l) const {
-    const int64_t g = m / p_.group_outputs();
-    double sum = p_.bias ? bias_[static_cast<size_t>(m)] : 0.0;
-    for (int64_t k = 0; k < p_.kernel_size; ++k) {
-      int64_t position = padded_source(l * p_.stride - p_.pad_left + k * p_.dilation, p_.in_length,
-                                       p_.padding_mode);
-      if (p_.transposed) {
-        const int64_t from = l + p_.pad_left - k * p_.dilation;
-        position = from >= 0 && from % p_.stride == 0 ? from / p_.stride : -1;
-      }
-      if (position < 0 || position >= p_.in_length) continue;
-      for (int64_t c = 0; c < p_.group_inputs(); ++c) {
-        const int64_t row = b * p_.in_channels + g * p_.group_inputs() + c;
-        sum +=
-            static_cast<double>(weight(g, m % p_.group_outputs(), c, k)) *
-            static_cast<float>(const_cast<Guarded<T>&>(x_).data()[row * p_.in_length + position]);
-      }
-    }
-    return sum;
-  }
-
-  double error() {
-    double off = 0.0, norm = 0.0;
-    for (int64_t i = 0; i < outputs(); ++i) {
-      const int64_t row = i / p_.out_length;
-      float expected = static_cast<float>(
-          exact(row / p_.out_channels, row % p_.out_channels, i % p_.out_length));
-      expected = apply_activation(expected, p_.activation);
-      if (p_.residual) {
-        expected = apply_activation(expected + static_cast<float>(residual_.data()[i]),
-                                    p_.residual_activation);
-      }
-      const double difference = static_cast<double>(static_cast<float>(y_.data()[i])) - expected;
-      off += difference * difference;
-      norm += static_cast<double>(expected) * expected;
-    }
-    return std::sqrt(off / norm);
-  }
-
-  const EmulatedCase& case_;
-  const Conv1dProblem& p_;
-  Guarded<T> x_, y_, residual_;
-  std::vector<float> weight_, bias_;
-};
+/// Runs an implicit GEMM; false where it has no plan.
+template <typename T, typename Kernel>
+bool launch_gemm(Emulation<T>& emulation, const Kernel& kernel) {
+  const EmulatedCase& c = emulation.options();
+  const Conv1dProblem& p = emulation.problem();
+  cuda::GemmTile tile = kernel.tile;
+  if (c.shared_bytes > 0) tile.shared_bytes = c.shared_bytes;
+  const cuda::GemmPlan plan = plan_gemm(p, tile, c.split);
+  if (!plan.valid) return false;
+  Guarded<T> weights = packed_weights(
+      emulation, packed_weight_count(p, plan),
+      [&](const auto& read, float* packed) { pack_gemm_weights(p, tile, plan, read, packed); });
+  const cuda::GemmDeal deal = deal_for(c, tile, plan);
+  cuda::ImplicitGemm gemm = implicit_gemm(p, tile, plan, deal);
+  set_operands(gemm, emulation.x(), emulation.y(), p.dtype);
+  gemm.weights = weights.data();
+  gemm.epilogue = emulation.epilogue();
+  Guarded<float> sums(deal.partial_sum_bytes(tile) / 4, 0, kUnwritten);
+  std::vector<uint32_t> arrivals(static_cast<size_t>(deal.cut_tiles));
+  gemm.partial_sums = sums.data();
+  gemm.arrivals = arrivals.data();
+  kernel.launch(gemm, plan.shared_bytes(), deal.blocks, nullptr);
+  CHECK(sums.is_guard_intact(kUnwritten));
+  return true;
+}
 
 inline void draw_lengths(Conv1dProblem& p, Random& random) {
   const int64_t span = p.dilation * (p.kernel_size - 1) + 1;
@@ -236,7 +148,8 @@ void check_emulated(
       if (kernels[i].tile.gathers && random.chance(0.5)) c.pieces = random.pick<int>({2, 3});
       INFO("seed ", seed, ", kernel ", i, ": ", to_string(c.problem), " split ", c.split,
            " pieces ", c.pieces);
-      const double error = Emulation<T>(c, random).run(kernels[i]);
+      const double error = Emulation<T>(c, random).run(
+          [&](Emulation<T>& emulation) { return launch_gemm(emulation, kernels[i]); });
       CHECK(error < tolerance);
       // Rows of x that lie far apart may be too many to gather from.
       const bool may_lack_room = kernels[i].tile.gathers && c.split > 1;
@@ -257,7 +170,8 @@ void check_row_ends(const Kernel& kernel, const std::vector<int64_t>& lengths,
     c.problem.precision = Precision::kTf32;
     Random random(static_cast<uint64_t>(length));
     CAPTURE(length);
-    CHECK(Emulation<float>(c, random).run(kernel) < 6e-4);
+    const auto launch = [&](Emulation<float>& e) { return launch_gemm(e, kernel); };
+    CHECK(Emulation<float>(c, random).run(launch) < 6e-4);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "engine/cuda/shared_address.h"
+#include "engine/cuda/tensor_map.h"
 
 #define ENGINE_SM90A_CODE 1
 
@@ -81,6 +82,74 @@ inline void bulk_copy_lanes(const BulkCopy& mine, int lanes, Barrier& barrier) {
   bulk_copy(mine.shared, mine.global, mine.bytes, barrier);
 }
 
+// What the emulator keeps in a TensorMap.
+struct EmulatedTensorMap {
+  const char* data;
+  int64_t sizes[3];  // elements, rows, matrices
+  int32_t box_rows;
+  int32_t box_length;
+  bool swizzled;
+};
+static_assert(sizeof(EmulatedTensorMap) <= sizeof(TensorMap));
+
+// In place of tensor_map(), which asks the driver.
+inline TensorMap emulated_tensor_map(const TensorRows& tensor, int box_rows, int box_length,
+                                     bool swizzled) {
+  if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0 || tensor.length % 8 != 0) {
+    test::emulator::fail("a tensor's rows are not aligned");
+  }
+  const EmulatedTensorMap described{static_cast<const char*>(tensor.data),
+                                    {tensor.length, tensor.rows, tensor.matrices},
+                                    box_rows,
+                                    box_length,
+                                    swizzled};
+  TensorMap map{};
+  std::memcpy(&map, &described, sizeof described);
+  return map;
+}
+
+inline void tensor_copy(uint32_t target, const TensorMap& encoded, int x, int y, int z,
+                        Barrier& barrier) {
+  constexpr int kBytes = 2;  // of an element
+  EmulatedTensorMap map;
+  std::memcpy(&map, &encoded, sizeof map);
+  if (x % 8 != 0) test::emulator::fail("a box does not begin at 16 bytes");
+  if (target % (map.swizzled ? 1024 : 128) != 0) test::emulator::fail("a box is not aligned");
+  const int64_t bytes = int64_t{map.box_rows} * map.box_length * kBytes;
+  if (target + bytes > test::emulator::kSharedBytes) {
+    test::emulator::fail("a box leaves shared memory");
+  }
+  for (int row = 0; row < map.box_rows; ++row) {
+    for (int i = 0; i < map.box_length; ++i) {
+      const bool inside = x + i >= 0 && x + i < map.sizes[0] && y + row >= 0 &&
+                          y + row < map.sizes[1] && z >= 0 && z < map.sizes[2];
+      const int64_t from = (z * map.sizes[1] + y + row) * map.sizes[0] + x + i;
+      uint16_t element = 0;
+      if (inside) std::memcpy(&element, map.data + from * kBytes, sizeof element);
+      const int unit = i / 8 ^ (map.swizzled ? row % 8 : 0);
+      const int64_t to = (row * int64_t{map.box_length} + unit * 8 + i % 8) * kBytes;
+      std::memcpy(test::emulator::shared_memory() + target + to, &element, sizeof element);
+    }
+  }
+  barrier.come(static_cast<uint32_t>(bytes));
+}
+
+inline void tensor_store(const TensorMap& encoded, int x, int y, int z, uint32_t source) {
+  EmulatedTensorMap map;
+  std::memcpy(&map, &encoded, sizeof map);
+  if (x % 8 != 0) test::emulator::fail("a box does not begin at 16 bytes");
+  if (source % 1024 != 0) test::emulator::fail("a box is not aligned");
+  for (int row = 0; row < map.box_rows && y + row < map.sizes[1]; ++row) {
+    for (int i = 0; i < map.box_length && x + i < map.sizes[0]; ++i) {
+      const int64_t to = (z * map.sizes[1] + y + row) * map.sizes[0] + x + i;
+      const int64_t from = row * int64_t{map.box_length} + (i / 8 ^ row % 8) * 8 + i % 8;
+      std::memcpy(const_cast<char*>(map.data) + to * 2,
+                  test::emulator::shared_memory() + source + from * 2, 2);
+    }
+  }
+}
+inline void wait_for_stored_reads() {}
+
 template <int kRegisters>
 void take_registers() {}
 template <int kRegisters>
@@ -98,6 +167,32 @@ inline uint32_t load_shared(uint32_t address) {
 inline uint32_t load_shared_half(uint32_t address) {
   if (address % 2 != 0) test::emulator::fail("a load is not aligned");
   return load_shared(address & ~3u) >> 8 * (address & 2) & 0xffff;
+}
+
+inline char* shared_unit(uint32_t address) {
+  if (address % 16 != 0) test::emulator::fail("a unit is not aligned");
+  if (int64_t{address} + 16 > test::emulator::kSharedBytes) {
+    test::emulator::fail("a unit leaves shared memory");
+  }
+  return test::emulator::shared_memory() + address;
+}
+inline uint4 load_shared_16(uint32_t address) {
+  uint4 unit;
+  std::memcpy(&unit, shared_unit(address), sizeof unit);
+  return unit;
+}
+inline void load_transposed(uint32_t column, uint32_t (&words)[4]) {
+  test::emulator::WarpValue given{{column}};
+  const auto* lanes = test::emulator::warp_exchange(given);
+  const int row = threadIdx.x % 32 / 4, pair = threadIdx.x % 4;
+  for (int matrix = 0; matrix < 4; ++matrix) {
+    uint16_t elements[2];
+    for (int e = 0; e < 2; ++e) {
+      const auto at = static_cast<uint32_t>(lanes[8 * matrix + 2 * pair + e].words[0]);
+      std::memcpy(elements + e, shared_unit(at) + 2 * row, sizeof elements[e]);
+    }
+    std::memcpy(words + matrix, elements, sizeof elements);
+  }
 }
 
 inline void store_transposed(uint32_t column, const uint32_t (&words)[4]) {

@@ -35,8 +35,9 @@ std::string chosen(const std::string& attributes, const Shape& input, Device::Ty
 // Whether a random problem of the sweep, in any precision, is one for this kernel.
 bool is_tried(const Conv1dKernel& kernel) {
   for (uint64_t seed = 1001; seed <= 1080; ++seed) {
-    for (const LayerCase& layer : {random_conv1d(seed), random_long_conv1d(seed),
-                                   random_wide_conv1d(seed), random_conv_transpose1d(seed)}) {
+    for (const LayerCase& layer :
+         {random_conv1d(seed), random_long_conv1d(seed), random_wide_conv1d(seed),
+          random_aligned_conv1d(seed + 3000), random_conv_transpose1d(seed)}) {
       for (const auto precision :
            {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
         if (kernel.can_implement(problem_of(layer, precision))) return true;
@@ -52,6 +53,10 @@ TEST_CASE("every Conv1d kernel on random problems") {
 
 TEST_CASE("every Conv1d kernel on random problems with many channels") {
   for (uint64_t seed = 3001; seed <= 3024; ++seed) check_kernels(random_wide_conv1d(seed));
+}
+
+TEST_CASE("every Conv1d kernel on random problems with aligned rows") {
+  for (uint64_t seed = 4001; seed <= 4032; ++seed) check_kernels(random_aligned_conv1d(seed));
 }
 
 TEST_CASE("every Conv1d kernel on random transposed problems") {

@@ -102,6 +102,19 @@ LayerCase random_wide_conv1d(uint64_t seed) {
   return complete(sizes, seed, random);
 }
 
+LayerCase random_aligned_conv1d(uint64_t seed) {
+  Random random(seed);
+  Sizes sizes;
+  sizes.groups = random.pick<int64_t>({1, 1, 2});
+  sizes.group_inputs = random.pick<int64_t>({1, 8, 31, 40, 100});
+  sizes.group_outputs = random.pick<int64_t>({5, 64, 70, 128, 200});
+  sizes.kernel_size = random.pick<int64_t>({1, 2, 3, 3, 4, 5, 7});
+  sizes.stride = 1;
+  sizes.dilation = random.pick<int64_t>({1, 1, 2, 3, 8, 40});
+  sizes.length = 8 * random.integer(40, 140);
+  return complete(sizes, seed, random);
+}
+
 LayerCase random_conv_transpose1d(uint64_t seed) {
   Random random(seed);
   const int64_t groups = random.pick<int64_t>({1, 1, 1, 2, 5});

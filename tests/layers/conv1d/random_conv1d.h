@@ -13,6 +13,8 @@ LayerCase random_conv1d(uint64_t seed);
 LayerCase random_long_conv1d(uint64_t seed);
 /// The same with channels and lengths beyond one tile of a matrix product.
 LayerCase random_wide_conv1d(uint64_t seed);
+/// The same of stride 1 whose rows of 16-bit elements begin and end at multiples of 16 bytes.
+LayerCase random_aligned_conv1d(uint64_t seed);
 /// The same of ConvTranspose1d.
 LayerCase random_conv_transpose1d(uint64_t seed);
 

@@ -1,0 +1,110 @@
+// How a convolution is cut for the GEMM of shifted operands: every tap reads a window that the copy
+// engine can bring, and all of it fits shared memory.
+#include "layers/conv1d/cuda/shift_plan.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "tests/support/random.h"
+
+namespace engine::test {
+namespace {
+
+constexpr int64_t kSharedBytes = 227 * 1024 - 256;
+
+Conv1dProblem problem(int64_t taps, int64_t dilation, int64_t padding) {
+  Conv1dProblem p;
+  p.in_channels = p.out_channels = 64;
+  p.in_length = 4096;
+  p.kernel_size = taps;
+  p.dilation = dilation;
+  p.pad_left = p.pad_right = padding;
+  p.out_length = p.in_length + 2 * padding - dilation * (taps - 1);
+  p.dtype = DType::kF16;
+  p.precision = Precision::kFp16;
+  return p;
+}
+
+void check_taps(const cuda::ShiftPlan& plan) {
+  std::set<int> taps;
+  for (int w = 0; w < plan.windows; ++w) {
+    CHECK(plan.offset[w] % cuda::kShiftWidth == 0);
+    CHECK(plan.first_tap[w] < plan.first_tap[w + 1]);
+    for (int i = plan.first_tap[w]; i < plan.first_tap[w + 1]; ++i) {
+      const cuda::ShiftTap& tap = plan.tap[i];
+      taps.insert(tap.tap);
+      CHECK(plan.offset[w] + tap.shift == plan.fold.first + tap.tap * plan.fold.spacing);
+      CHECK(std::abs(tap.shift) <= cuda::kMostShift);
+      if (tap.shift < 0) CHECK(plan.left_sides);
+      if (tap.shift > 0) CHECK(plan.right_sides);
+    }
+  }
+  CHECK(static_cast<int64_t>(taps.size()) == plan.fold.taps);
+  CHECK(plan.taps == plan.fold.taps);
+}
+
+void check_tiles(const Conv1dProblem& p, const cuda::ShiftPlan& plan) {
+  CHECK(plan.shared_bytes() <= kSharedBytes);
+  CHECK(plan.ring >= 2);
+  CHECK(plan.column_tiles * plan.advance >= p.out_length);
+  CHECK((plan.column_tiles - 1) * plan.advance < p.out_length);
+  CHECK(plan.row_tiles * plan.rows >= p.group_outputs());
+  CHECK(plan.stages * cuda::kShiftChannels >= p.group_inputs());
+  const int64_t blocks = plan.blocks(p, 132);
+  CHECK(blocks >= 1);
+  CHECK(blocks <= plan.tiles);
+  // A block's rows stay the same where it keeps their weights.
+  if (plan.resident) CHECK(blocks % (plan.row_tiles * p.groups) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("plans of shifted operands serve every tap") {
+  Random random(33);
+  int valid = 0;
+  for (int i = 0; i < 300; ++i) {
+    Conv1dProblem p = problem(random.integer(1, 9), random.pick<int64_t>({1, 2, 3, 8, 12, 512}),
+                              random.integer(0, 20));
+    p.groups = random.pick<int64_t>({1, 1, 3});
+    p.in_channels = p.groups * random.integer(1, 600);
+    p.out_channels = p.groups * random.integer(1, 600);
+    p.batch = random.integer(1, 5);
+    if (p.out_length < 1) continue;
+    CAPTURE(to_string(p));
+    for (const int rows : {64, 128}) {
+      const cuda::ShiftPlan plan = cuda::plan_shift_gemm(p, rows, kSharedBytes);
+      if (!plan.valid) continue;
+      check_taps(plan);
+      check_tiles(p, plan);
+      ++valid;
+    }
+  }
+  CHECK(valid > 300);
+}
+
+TEST_CASE("neighbouring taps share a window, distant ones that lie well have their own") {
+  const cuda::ShiftPlan same = cuda::plan_shift_gemm(problem(3, 1, 1), 128, kSharedBytes);
+  CHECK(same.windows == 1);
+  CHECK(same.offset[0] == 0);
+  CHECK(same.left_sides);
+  CHECK(same.right_sides);
+  const cuda::ShiftPlan dilated = cuda::plan_shift_gemm(problem(3, 16, 16), 128, kSharedBytes);
+  CHECK(dilated.windows == 3);
+  CHECK_FALSE(dilated.left_sides);
+  CHECK_FALSE(dilated.right_sides);
+}
+
+TEST_CASE("plans of shifted operands leave out what the copy engine cannot bring") {
+  Conv1dProblem odd_rows = problem(3, 1, 1);
+  odd_rows.in_length -= 1;
+  Conv1dProblem strided = problem(3, 1, 1);
+  strided.stride = 2;
+  Conv1dProblem reflected = problem(3, 1, 1);
+  reflected.padding_mode = PaddingMode::kReflect;
+  for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(17, 1, 8)}) {
+    CHECK_FALSE(cuda::plan_shift_gemm(p, 128, kSharedBytes).valid);
+  }
+}
+
+}  // namespace engine::test

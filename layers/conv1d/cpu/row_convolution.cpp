@@ -3,6 +3,7 @@
 #include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
@@ -25,6 +26,8 @@ constexpr int64_t kVectorFloats = 16;
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
+// Longer ones gain nothing when they are not packed: their taps share loads.
+constexpr int64_t kMostPaddedColumns = 320;
 constexpr double kStepsPerSecond = 20e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
 
@@ -94,6 +97,20 @@ RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), l
   }
   constexpr int64_t kMaxParts = 8;
   if (pieces_ == 1) parts_ = std::clamp(kPieceFloats / tile_floats, int64_t{1}, kMaxParts);
+  if (reads_padded_rows()) padded_loop_ = padded_row_loop();
+}
+
+bool RowConvolution::reads_padded_rows() const {
+  const TapProblem& p = problem_;
+  const bool depthwise =
+      p.group_inputs == 1 && p.group_outputs == 1 && p.out_length <= kMostPaddedColumns;
+  const bool plain = p.taps.phases() == 1 && p.taps.in_stride() == 1 &&
+                     p.padding_mode == PaddingMode::kZeros && p.out_length <= p.in_length;
+  if (!depthwise || !plain || pieces_ != 1 || phases_.front().piece(0).in_place) return false;
+  const std::vector<int64_t>& offsets = phases_.front().input_offsets;
+  return static_cast<int64_t>(offsets.size()) <= kMostPaddedSteps &&
+         std::all_of(offsets.begin(), offsets.end(),
+                     [](int64_t offset) { return std::abs(offset) <= kMostPaddedOffset; });
 }
 
 int64_t RowConvolution::Phase::pieces() const {
@@ -198,8 +215,30 @@ void RowConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) c
   });
 }
 
+// The parts of each sample are rows that follow each other.
+void RowConvolution::run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const {
+  const TapProblem& p = problem_;
+  const auto steps = static_cast<int64_t>(item.phase.input_offsets.size());
+  for (int64_t part = item.first_part; part < item.end_part;) {
+    const int64_t group = part % p.groups;
+    const int64_t rows = std::min(item.end_part - part, p.groups - group);
+    const ConvolutionArrays own = arrays_of_part(arrays, p, part);
+    padded_loop_({own.input,
+                  p.in_length,
+                  item.phase.input_offsets.data(),
+                  steps,
+                  own.weights + item.phase.weights + group * steps,
+                  rows,
+                  p.out_length,
+                  {own.output, p.out_length, 1, own.bias, own.residual, true, true, p.activation,
+                   p.residual_activation}});
+    part += rows;
+  }
+}
+
 void RowConvolution::run_item(const Item& item, const ConvolutionArrays& arrays,
                               float* tile) const {
+  if (padded_loop_ != nullptr) return run_padded_rows(item, arrays);
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
   const Phase& phase = item.phase;

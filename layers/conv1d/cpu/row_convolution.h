@@ -6,7 +6,8 @@
 // it, and strided inputs, are packed into a tile first (TapTile), with their padding and without
 // their stride. The rows of a piece of the length are computed one after the other (RowPanel) while
 // its input is in the first-level cache. Threads share out batch, groups and pieces; of short
-// signals several groups are packed at once.
+// signals several groups are packed at once, or of depthwise ones read with their padding where
+// they are (PaddedRows).
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
 #include "layers/conv1d/cpu/convolution_arrays.h"
+#include "layers/conv1d/cpu/padded_rows.h"
 #include "layers/conv1d/cpu/row_panel.h"
 #include "layers/conv1d/cpu/tap_tile.h"
 #include "layers/conv1d/tap_problem.h"
@@ -78,12 +80,15 @@ class RowConvolution {
   void add_phase(int64_t index);
   std::array<Span, 3> cut(const Phase& phase) const;
   Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
+  bool reads_padded_rows() const;
+  void run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const;
   void run_item(const Item& item, const ConvolutionArrays& arrays, float* tile) const;
   void run_part(const Phase& phase, const Piece& piece, int64_t part,
                 const ConvolutionArrays& arrays, const float* input) const;
 
   TapProblem problem_;
   RowLoop loop_;
+  PaddedRowLoop padded_loop_ = nullptr;  // null where the problem is not for it
   std::vector<Phase> phases_;
   int64_t pieces_ = 0;  // most of a phase
   int64_t parts_ = 1;   // samples and groups whose inputs are packed together

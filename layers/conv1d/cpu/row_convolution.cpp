@@ -26,8 +26,11 @@ constexpr int64_t kVectorFloats = 16;
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
-// Longer ones gain nothing when they are not packed: their taps share loads.
-constexpr int64_t kMostPaddedColumns = 320;
+// Packing takes as long as so many products of vectors of longer rows, whose taps share loads where
+// they are packed.
+constexpr int64_t kSharingColumns = 192;
+constexpr int64_t kMostPaddedColumns = 256;
+constexpr int64_t kFewProducts = 150;
 constexpr double kStepsPerSecond = 20e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
 
@@ -102,13 +105,16 @@ RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), l
 
 bool RowConvolution::reads_padded_rows() const {
   const TapProblem& p = problem_;
-  const bool depthwise =
-      p.group_inputs == 1 && p.group_outputs == 1 && p.out_length <= kMostPaddedColumns;
+  const bool depthwise = p.group_inputs == 1 && p.group_outputs == 1;
   const bool plain = p.taps.phases() == 1 && p.taps.in_stride() == 1 &&
                      p.padding_mode == PaddingMode::kZeros && p.out_length <= p.in_length;
   if (!depthwise || !plain || pieces_ != 1 || phases_.front().piece(0).in_place) return false;
   const std::vector<int64_t>& offsets = phases_.front().input_offsets;
-  return static_cast<int64_t>(offsets.size()) <= kMostPaddedSteps &&
+  const auto steps = static_cast<int64_t>(offsets.size());
+  const bool is_short = p.out_length < kSharingColumns ||
+                        (p.out_length <= kMostPaddedColumns &&
+                         ceil_divide(p.out_length, kVectorFloats) * steps <= kFewProducts);
+  return is_short && steps <= kMostPaddedSteps &&
          std::all_of(offsets.begin(), offsets.end(),
                      [](int64_t offset) { return std::abs(offset) <= kMostPaddedOffset; });
 }

@@ -256,6 +256,11 @@ TEST_CASE("every Conv1d kernel on depthwise problems of many shapes") {
   check("out_channels: 37, kernel_size: 3, padding: 1", {3, 37, 101});
   check("out_channels: 50, kernel_size: 7, padding: 3, padding_mode: reflect", {2, 50, 29});
   check("out_channels: 40, kernel_size: 31, padding: 40", {1, 40, 3});
+  // Short rows, of one vector and of several, the last two of which reach beyond them.
+  check("out_channels: 6, kernel_size: 9, padding: 4", {2, 6, 250});
+  check("out_channels: 5, kernel_size: 3, dilation: 16, padding: 16", {2, 5, 208});
+  check("out_channels: 9, kernel_size: 33, padding: [16, 16]", {1, 9, 14});
+  check("out_channels: 4, kernel_size: 4", {3, 4, 20});
   check("out_channels: 130, kernel_size: 5, padding: 2, padding_mode: circular", {2, 130, 2});
   // Strides, with and without a divisor in common with the dilation; several outputs a channel.
   check("out_channels: 6, kernel_size: 9, stride: 2, padding: 4", {1, 6, 4001});

@@ -3,6 +3,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "engine/round_up.h"
 #include "layers/pool/neighbour_windows.h"
 #include "layers/pool/pool_problem.h"
 #include "layers/reduce/reduce_cpu.h"
@@ -28,8 +29,6 @@ struct WindowSegments {
     return is_global(p) ? static_cast<float>(p.length) : p.divisor(s % p.outputs);
   }
 };
-
-int64_t ceil_divide(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 
 // Accumulates one tap into y[first, last): that of window o is x[o * stride + shift].
 template <bool kAverage, typename Stride>

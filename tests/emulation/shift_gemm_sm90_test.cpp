@@ -10,11 +10,9 @@ namespace {
 
 // Runs the kernel; false where it has no plan.
 template <typename T>
-bool launch_shifts(Emulation<T>& emulation, const cuda::ShiftKernel& kernel) {
-  const EmulatedCase& c = emulation.options();
+bool launch_shifts(Emulation<T>& emulation, const cuda::ShiftKernel& kernel, bool streamed) {
   const Conv1dProblem& p = emulation.problem();
-  const cuda::ShiftPlan plan =
-      cuda::plan_shift_gemm(p, kernel.rows, kernel.shared_bytes, c.split > 1);
+  const cuda::ShiftPlan plan = cuda::plan_shift_gemm(p, kernel.rows, kernel.shared_bytes, streamed);
   if (!plan.valid) return false;
   Guarded<T> weights = packed_weights(
       emulation, shift_weight_count(p, plan),
@@ -23,7 +21,7 @@ bool launch_shifts(Emulation<T>& emulation, const cuda::ShiftKernel& kernel) {
   set_operands(gemm, p, plan, emulation.x(), emulation.y(), cuda::emulated_tensor_map);
   gemm.weights = weights.data();
   gemm.epilogue = emulation.epilogue();
-  kernel.launch(gemm, plan.shared_bytes(), plan.blocks(p, c.blocks), nullptr);
+  kernel.launch(gemm, plan.shared_bytes(), plan.blocks(p, emulation.options().blocks), nullptr);
   return true;
 }
 
@@ -56,10 +54,10 @@ TEST_CASE("the Hopper GEMM of shifted operands on random problems, in f16") {
       c.problem.residual = false;
       c.y_shift = random.integer(0, 17);
       c.blocks = random.integer(1, 3);
-      c.split = random.integer(1, 2);  // weights are streamed
+      const bool streamed = random.integer(1, 2) == 2;
       INFO("seed ", seed, ", ", kernel.rows, " rows: ", to_string(c.problem));
       const double error = Emulation<__half>(c, random).run(
-          [&](Emulation<__half>& emulation) { return launch_shifts(emulation, kernel); });
+          [&](Emulation<__half>& emulation) { return launch_shifts(emulation, kernel, streamed); });
       CHECK(error < 6e-4);
       if (error >= 0.0) ++computed;
     }

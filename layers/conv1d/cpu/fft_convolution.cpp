@@ -24,8 +24,6 @@ constexpr int64_t kEnoughSpans = 8;
 // Spectra of several segments that weights are read for once.
 constexpr int64_t kBlockBytes = int64_t{4} << 20;
 
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
-
 int64_t terms(const TapProblem& p, const Strands& strands) {
   return p.group_inputs * strands.count;
 }

@@ -7,14 +7,11 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/round_up.h"
 #include "layers/conv1d/cpu/strided_copy.h"
 
 namespace engine::cpu {
 namespace {
-
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
-
-int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
 
 constexpr int64_t kLineFloats = 16;  // of a cache
 

@@ -15,10 +15,11 @@
 namespace engine::cuda {
 namespace {
 
-const std::vector<ShiftKernel>& kernels_of(Precision precision) {
-  static const std::vector<ShiftKernel> fp16 = shift_kernels_sm90_fp16();
-  static const std::vector<ShiftKernel> bf16 = shift_kernels_sm90_bf16();
-  return precision == Precision::kFp16 ? fp16 : bf16;
+// Its warps shift operands of 16 bits only.
+const GemmKernels<ShiftKernel>& kernels() {
+  static const GemmKernels<ShiftKernel> all{
+      {}, {}, shift_kernels_sm90_fp16(), shift_kernels_sm90_bf16()};
+  return all;
 }
 
 struct ShiftChoice {
@@ -39,7 +40,7 @@ double predict(const Conv1dProblem& p, const ShiftPlan& plan) {
 
 ShiftChoice choose(const Conv1dProblem& p) {
   ShiftChoice best;
-  for (const ShiftKernel& kernel : kernels_of(p.precision)) {
+  for (const ShiftKernel& kernel : kernels().of(p.precision)) {
     const ShiftPlan plan = plan_shift_gemm(p, kernel.rows, kernel.shared_bytes);
     if (!plan.valid) continue;
     const double seconds = predict(p, plan);
@@ -52,8 +53,8 @@ ShiftChoice choose(const Conv1dProblem& p) {
 Conv1dKernel for_any_address() { return conv1d_implicit_gemm_sm90(); }
 
 bool can_implement(const Conv1dProblem& p) {
-  return size_of(p.dtype) == 2 && !p.residual && is_bend(p.activation) &&
-         for_any_address().can_implement(p) && choose(p).kernel != nullptr;
+  return !p.residual && is_bend(p.activation) && choose(p).kernel != nullptr &&
+         for_any_address().can_implement(p);
 }
 
 double seconds(const Conv1dProblem& p) { return choose(p).seconds; }

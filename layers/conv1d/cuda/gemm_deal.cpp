@@ -26,12 +26,8 @@ double cut_tile_cycles(const GemmTile& tile, const GemmPlan& plan, int64_t piece
 GemmDeal deal_whole_tiles(const Conv1dProblem& p, const GemmPlan& plan, int64_t multiprocessors) {
   GemmDeal deal;
   deal.whole_tiles = implicit_gemm_tiles(p, plan);
-  deal.blocks = std::min(deal.whole_tiles, multiprocessors);
-  if (plan.resident) {
-    const int64_t row_tiles = int64_t{plan.row_tiles} * plan.groups;
-    deal.blocks = row_tiles *
-                  std::clamp<int64_t>(multiprocessors / row_tiles, 1, deal.whole_tiles / row_tiles);
-  }
+  const int64_t kept_row_tiles = plan.resident ? int64_t{plan.row_tiles} * plan.groups : 1;
+  deal.blocks = persistent_blocks(deal.whole_tiles, kept_row_tiles, multiprocessors);
   deal.cycles = static_cast<double>(ceil_divide(deal.whole_tiles, deal.blocks)) * plan.tile_cycles;
   return deal;
 }
@@ -54,6 +50,11 @@ GemmDeal cut_last_round(const GemmTile& tile, const GemmPlan& plan, int64_t tile
 }
 
 }  // namespace
+
+int64_t persistent_blocks(int64_t tiles, int64_t kept_row_tiles, int64_t multiprocessors) {
+  return kept_row_tiles *
+         std::clamp<int64_t>(multiprocessors / kept_row_tiles, 1, tiles / kept_row_tiles);
+}
 
 GemmDeal deal_tiles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                     int64_t multiprocessors) {

@@ -28,6 +28,10 @@ struct GemmDeal {
   int64_t arrival_bytes() const { return cut_tiles * static_cast<int64_t>(sizeof(uint32_t)); }
 };
 
+/// Blocks of a persistent kernel for `tiles` tiles: one for each multiprocessor. Where a block
+/// keeps the weights of one of `kept_row_tiles`, as many for each of those; 1 where it keeps none.
+int64_t persistent_blocks(int64_t tiles, int64_t kept_row_tiles, int64_t multiprocessors);
+
 /// Deals the tiles of all samples and groups to a block for each multiprocessor, or with resident
 /// weights to as many for each row tile.
 GemmDeal deal_tiles(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,

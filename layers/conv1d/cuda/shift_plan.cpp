@@ -6,16 +6,12 @@
 
 #include "engine/round_up.h"
 #include "layers/conv1d/conv1d_taps.h"
+#include "layers/conv1d/cuda/gemm_deal.h"
 
 namespace engine::cuda {
 namespace {
 
 constexpr int64_t kSector = 16;  // elements of 32 bytes
-
-int64_t round_down(int64_t position, int64_t multiple) {
-  const int64_t rest = position % multiple;
-  return position - (rest < 0 ? rest + multiple : rest);
-}
 
 // The place among `windows` of the nearest one to a tap at `offset`.
 int64_t nearest(const std::vector<int64_t>& windows, int64_t offset) {
@@ -35,7 +31,7 @@ std::vector<int64_t> window_offsets(const std::vector<int64_t>& taps) {
     if (!windows.empty() && std::abs(offset - windows[nearest(windows, offset)]) <= kMostShift) {
       continue;
     }
-    windows.push_back(round_down(offset + kShiftWidth / 2, kShiftWidth));
+    windows.push_back(floor_divide(offset + kShiftWidth / 2, kShiftWidth) * kShiftWidth);
   }
   return windows;
 }
@@ -101,9 +97,7 @@ double tile_cycles(const Conv1dProblem& p, const ShiftPlan& plan) {
 }  // namespace
 
 int64_t ShiftPlan::blocks(const Conv1dProblem& p, int64_t multiprocessors) const {
-  if (!resident) return std::min(tiles, multiprocessors);
-  const int64_t all_rows = row_tiles * p.groups;
-  return all_rows * std::clamp<int64_t>(multiprocessors / all_rows, 1, tiles / all_rows);
+  return persistent_blocks(tiles, resident ? row_tiles * p.groups : 1, multiprocessors);
 }
 
 ShiftPlan plan_shift_gemm(const Conv1dProblem& p, int rows, int64_t shared_bytes, bool streamed) {

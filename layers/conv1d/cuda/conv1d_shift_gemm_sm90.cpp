@@ -53,8 +53,8 @@ ShiftChoice choose(const Conv1dProblem& p) {
 Conv1dKernel for_any_address() { return conv1d_implicit_gemm_sm90(); }
 
 bool can_implement(const Conv1dProblem& p) {
-  return !p.residual && is_bend(p.activation) && choose(p).kernel != nullptr &&
-         for_any_address().can_implement(p);
+  return implicit_gemm_allows(p) && !p.residual && is_bend(p.activation) &&
+         choose(p).kernel != nullptr && for_any_address().can_implement(p);
 }
 
 double seconds(const Conv1dProblem& p) { return choose(p).seconds; }

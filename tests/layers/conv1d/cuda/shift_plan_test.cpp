@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "tests/support/random.h"
 
 namespace engine::test {
@@ -105,6 +106,13 @@ TEST_CASE("plans of shifted operands leave out what the copy engine cannot bring
   for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(17, 1, 8)}) {
     CHECK_FALSE(cuda::plan_shift_gemm(p, 128, kSharedBytes).valid);
   }
+}
+
+TEST_CASE("a stride beyond what plans count with is refused before its phases are listed") {
+  Conv1dProblem p = problem(3, 1, 1);
+  p.transposed = true;
+  p.stride = int64_t{1} << 40;
+  CHECK_FALSE(cuda::conv1d_shift_gemm_sm90().can_implement(p));
 }
 
 }  // namespace engine::test

@@ -61,8 +61,13 @@ struct ChannelAffine {
   std::vector<double> shift;
 };
 
+/// What a Step's inputs on a GPU begin at multiples of, in bytes: its widest loads and TMA ask for
+/// no more.
+inline constexpr int64_t kInputAlignment = 16;
+
 /// What a Step works on. Pointers are in the address space of the device that it was prepared for;
-/// shapes are those of prepare().
+/// shapes are those of prepare(). Inputs on a GPU begin at multiples of kInputAlignment; those on
+/// the CPU, and outputs, may begin at any element, as a caller's memory does.
 struct StepContext {
   const void* const* inputs = nullptr;
   void* const* outputs = nullptr;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "engine/cpu/host_memory.h"
 #include "engine/cuda/runtime.h"
@@ -46,7 +47,7 @@ struct Session::Impl {
   std::shared_ptr<cuda::Stream> stream;  // null on the CPU
   std::shared_ptr<const Plan> plan;      // of the last run
   Scratch arena;
-  std::vector<Scratch> device_inputs;   // copies of host inputs on the GPU
+  std::vector<Scratch> device_inputs;   // copies of inputs that the GPU cannot read in place
   std::vector<Scratch> device_outputs;  // results on the way to host outputs
   std::vector<const void*> input_pointers;
   std::vector<void*> output_pointers;
@@ -59,6 +60,7 @@ struct Session::Impl {
 
   void check_inputs(const std::vector<Tensor>& inputs) const;
   void use_plan_for(const std::vector<Tensor>& inputs);
+  bool is_read_in_place(const Tensor& input) const;
   bool bind_inputs(const std::vector<Tensor>& inputs);
   bool bind_outputs(std::vector<Tensor>& outputs);
   void run_steps(void* arena_base);
@@ -81,6 +83,12 @@ std::vector<Shape> shapes_of(const std::vector<Tensor>& tensors) {
   std::vector<Shape> shapes;
   for (const Tensor& tensor : tensors) shapes.push_back(tensor.shape());
   return shapes;
+}
+
+static_assert(kArenaAlignment % kInputAlignment == 0, "steps read their inputs from the arena");
+
+bool is_aligned(const Tensor& tensor) {
+  return reinterpret_cast<uintptr_t>(tensor.raw()) % kInputAlignment == 0;
 }
 
 [[noreturn]] void reject(const std::string& message) {
@@ -133,6 +141,10 @@ void Session::Impl::use_plan_for(const std::vector<Tensor>& inputs) {
   step_outputs.resize(most_outputs);
 }
 
+bool Session::Impl::is_read_in_place(const Tensor& input) const {
+  return !stream || (input.device().is_cuda() && is_aligned(input));
+}
+
 // Returns whether any input is host memory that a GPU must be sent.
 bool Session::Impl::bind_inputs(const std::vector<Tensor>& inputs) {
   input_pointers.resize(inputs.size());
@@ -140,11 +152,11 @@ bool Session::Impl::bind_inputs(const std::vector<Tensor>& inputs) {
   bool any_on_host = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     input_pointers[i] = inputs[i].raw();
-    if (!stream || inputs[i].device().is_cuda()) continue;
+    if (is_read_in_place(inputs[i])) continue;
     void* copy = device_inputs[i].reserve(inputs[i].bytes(), device(), stream);
     cuda::copy_async(copy, inputs[i].raw(), inputs[i].bytes(), device(), stream->handle());
     input_pointers[i] = copy;
-    any_on_host = true;
+    any_on_host = any_on_host || !inputs[i].device().is_cuda();
   }
   return any_on_host;
 }

@@ -16,8 +16,8 @@ namespace engine::cuda {
 template <typename T>
 inline constexpr int kPackWidth = 16 / sizeof(T);
 
-/// Whether packs of the tensor at `data` may be loaded whole. Arena memory always is; a user's own
-/// tensor may be aligned to its element only.
+/// Whether packs of the tensor at `data` may be loaded and stored whole. A step's inputs always are
+/// aligned (kInputAlignment); an output in a user's memory may be aligned to its element only.
 inline bool is_pack_aligned(const void* data) {
   return reinterpret_cast<uintptr_t>(data) % 16 == 0;
 }

@@ -1,10 +1,16 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <thread>
+#include <vector>
 
 #include "engine/cuda/runtime.h"
 #include "engine/engine_state.h"
+#include "layers/conv1d/conv1d_select.h"
 #include "tests/support/gpu.h"
+#include "tests/support/guarded_buffer.h"
 #include "tests/support/models.h"
 
 namespace engine {
@@ -28,6 +34,67 @@ EngineOptions on_gpu(Precision precision) {
   options.device = Device::cuda();
   options.precision = precision;
   return options;
+}
+
+// Convolutions that read the input, and a view of it, where the caller has it: the input has the
+// storage dtype.
+std::string convolutions_of(DType dtype) {
+  return std::string("format: 1\ninputs: {x: {shape: [2, 64, 512], dtype: ") + to_string(dtype) +
+         "}}\n"
+         "layers:\n"
+         "  - {name: conv, type: Conv1d, out_channels: 64, kernel_size: 3, padding: 1}\n"
+         "  - {name: halves, type: Reshape, inputs: [x], shape: [0, 128, 256]}\n"
+         "  - {name: other, type: Conv1d, out_channels: 32, kernel_size: 5}\n"
+         "outputs: {conv: conv, other: other, input: x}\n";
+}
+
+// A copy on the GPU that begins `offset` bytes behind an aligned address, between NaN.
+class MovedTensor {
+ public:
+  MovedTensor(const Tensor& host, int64_t offset)
+      : offset_(offset),
+        memory_(Device::cuda(), offset + host.bytes()),
+        tensor_(Tensor::wrap(static_cast<std::byte*>(memory_.data()) + offset, host.shape(),
+                             host.dtype(), Device::cuda())) {
+    std::vector<std::byte> bytes(static_cast<size_t>(offset + host.bytes()), kGuard);
+    std::memcpy(bytes.data() + offset, host.raw(), static_cast<size_t>(host.bytes()));
+    memory_.write(bytes.data());
+  }
+
+  const Tensor& tensor() const { return tensor_; }
+  bool is_guard_intact() const {
+    const std::vector<std::byte> bytes = memory_.read();
+    return memory_.bands_intact() && std::all_of(bytes.begin(), bytes.begin() + offset_,
+                                                 [](std::byte byte) { return byte == kGuard; });
+  }
+
+ private:
+  static constexpr std::byte kGuard{0xFF};
+
+  int64_t offset_;
+  test::GuardedBuffer memory_;
+  Tensor tensor_;
+};
+
+// Runs one session on one input after the other, each at its place among 16 bytes, and a new
+// session on the same input in memory of its own.
+void check_moved_inputs(const Engine& engine, const Shape& shape, DType dtype) {
+  Session session = engine.new_session();
+  const auto size = static_cast<int64_t>(size_of(dtype));
+  uint64_t seed = 20;
+  for (const int64_t offset : {size, 16 - size, int64_t{0}, int64_t{16}, 3 * size}) {
+    CAPTURE(offset);
+    const Tensor input = test::random_tensor(shape, seed++).to(dtype);
+    const std::vector<Tensor> expected = engine.new_session().run({input.to(Device::cuda())});
+    const MovedTensor moved(input, offset);
+    const std::vector<Tensor> outputs = session.run({moved.tensor()});
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      CAPTURE(i);
+      CHECK(test::max_difference(outputs[i].to(Device::cpu()), expected[i].to(Device::cpu())) ==
+            0.0);
+    }
+    CHECK(moved.is_guard_intact());
+  }
 }
 
 }  // namespace
@@ -72,6 +139,23 @@ TEST_SUITE("gpu") {
     CHECK(test::max_difference(outputs[0], on_host) == 0.0);
     CHECK(test::max_difference(outputs[1].to(Device::cpu()).reshape({2, 4, 77}), on_host) == 0.0);
     CHECK(test::max_difference(outputs[2], input) == 0.0);
+  }
+
+  TEST_CASE("GPU inputs may begin at any element, whichever kernel reads them") {
+    if (!test::has_gpu()) return;
+    for (const Precision precision : {Precision::kFp32, Precision::kFp16, Precision::kBf16}) {
+      CAPTURE(to_string(precision));
+      const DType dtype = storage_dtype(precision);
+      for (const std::string& kernel : conv1d_kernel_names(Device::Type::kCuda)) {
+        CAPTURE(kernel);
+        EngineOptions options = on_gpu(precision);
+        options.kernel = kernel;
+        check_moved_inputs(test::engine_from_text(convolutions_of(dtype), options), {2, 64, 512},
+                           dtype);
+      }
+      check_moved_inputs(test::engine_from_text(kModel, on_gpu(precision)), {3, 4, 77},
+                         DType::kF32);
+    }
   }
 
   TEST_CASE("many threads share one engine on the GPU") {

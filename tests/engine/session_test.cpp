@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
+#include <memory>
 #include <thread>
 
 #include "engine/engine_state.h"
@@ -22,6 +24,14 @@ constexpr const char* kBranches =
     "  - {name: sum, type: Add, inputs: [b, a]}\n"
     "  - {name: flat, type: Flatten}\n"
     "outputs: {sum: sum, flat: flat, again: sum, input: x}\n";
+
+// A copy of f32 values that begins one element behind where memory is aligned.
+Tensor behind_one_element(const Tensor& tensor) {
+  const auto memory = std::make_shared<Tensor>(Tensor::empty({tensor.elements() + 1}));
+  float* values = memory->data<float>() + 1;
+  std::copy_n(tensor.data<float>(), tensor.elements(), values);
+  return Tensor::share(memory, values, tensor.shape(), DType::kF32);
+}
 
 }  // namespace
 
@@ -143,6 +153,20 @@ TEST_CASE("run_into writes into the caller's memory and rejects tensors of other
   std::vector<Tensor> wrong{Tensor::empty({4})};
   CHECK(test::error_text([&] { session.run_into({Tensor::wrap(values, {3})}, wrong); }) ==
         "output 'output': expected a tensor f32 [3], found f32 [4]");
+}
+
+TEST_CASE("a CPU session takes inputs and outputs at any element") {
+  const Engine engine = test::engine_from_text(kBranches, test::on_cpu());
+  const Tensor input = test::random_tensor({2, 4, 9}, 1);
+  const std::vector<Tensor> expected = engine.run({input});
+  std::vector<Tensor> outputs;
+  for (const Tensor& output : expected) {
+    outputs.push_back(behind_one_element(Tensor::zeros(output.shape())));
+  }
+  engine.new_session().run_into({behind_one_element(input)}, outputs);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    CHECK(test::max_difference(outputs[i], expected[i]) == 0.0);
+  }
 }
 
 TEST_CASE("check_finite finds the first value that is not finite, and only where asked") {

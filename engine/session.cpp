@@ -48,7 +48,7 @@ struct Session::Impl {
   std::shared_ptr<const Plan> plan;      // of the last run
   Scratch arena;
   std::vector<Scratch> device_inputs;   // copies of inputs that the GPU cannot read in place
-  std::vector<Scratch> device_outputs;  // results on the way to host outputs
+  std::vector<Scratch> device_outputs;  // results on the way to where the caller wants them
   std::vector<const void*> input_pointers;
   std::vector<void*> output_pointers;
   std::vector<const void*> step_inputs;  // of the step being run
@@ -62,10 +62,11 @@ struct Session::Impl {
   void use_plan_for(const std::vector<Tensor>& inputs);
   bool is_read_in_place(const Tensor& input) const;
   bool bind_inputs(const std::vector<Tensor>& inputs);
+  bool is_written_in_place(const Tensor& output, size_t index) const;
   bool bind_outputs(std::vector<Tensor>& outputs);
   void run_steps(void* arena_base);
   void run_step(size_t index, char* arena_base);
-  void copy_results_to_host(std::vector<Tensor>& outputs);
+  void copy_results(std::vector<Tensor>& outputs);
   void check_finite(const std::vector<Tensor>& outputs) const;
 };
 
@@ -89,6 +90,16 @@ static_assert(kArenaAlignment % kInputAlignment == 0, "steps read their inputs f
 
 bool is_aligned(const Tensor& tensor) {
   return reinterpret_cast<uintptr_t>(tensor.raw()) % kInputAlignment == 0;
+}
+
+// Whether a step reads what another one writes to that output.
+bool is_read(const Plan& plan, size_t output) {
+  const auto is_output = [&](const Slot& slot) {
+    return slot.home == Slot::Home::kOutput && slot.index == static_cast<int>(output);
+  };
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const PlanStep& step) {
+    return std::any_of(step.inputs.begin(), step.inputs.end(), is_output);
+  });
 }
 
 [[noreturn]] void reject(const std::string& message) {
@@ -161,6 +172,11 @@ bool Session::Impl::bind_inputs(const std::vector<Tensor>& inputs) {
   return any_on_host;
 }
 
+bool Session::Impl::is_written_in_place(const Tensor& output, size_t index) const {
+  if (!stream) return true;
+  return output.device().is_cuda() && (is_aligned(output) || !is_read(*plan, index));
+}
+
 // Returns whether any output is host memory that the GPU's results must be copied to.
 bool Session::Impl::bind_outputs(std::vector<Tensor>& outputs) {
   if (outputs.size() != plan->outputs.size()) {
@@ -180,9 +196,9 @@ bool Session::Impl::bind_outputs(std::vector<Tensor>& outputs) {
                          to_string(outputs[i].device()), to_string(device())));
     }
     output_pointers[i] = outputs[i].raw();
-    if (!stream || outputs[i].device().is_cuda()) continue;
+    if (is_written_in_place(outputs[i], i)) continue;
     output_pointers[i] = device_outputs[i].reserve(outputs[i].bytes(), device(), stream);
-    any_on_host = true;
+    any_on_host = any_on_host || !outputs[i].device().is_cuda();
   }
   return any_on_host;
 }
@@ -222,9 +238,10 @@ void Session::Impl::run_steps(void* arena_base) {
   }
 }
 
-void Session::Impl::copy_results_to_host(std::vector<Tensor>& outputs) {
+// Copies what was not computed where the caller wants it.
+void Session::Impl::copy_results(std::vector<Tensor>& outputs) {
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].device().is_cuda()) continue;
+    if (output_pointers[i] == outputs[i].raw()) continue;
     cuda::copy_async(outputs[i].raw(), output_pointers[i], outputs[i].bytes(), device(),
                      stream->handle());
   }
@@ -277,7 +294,7 @@ void Session::run_into(const std::vector<Tensor>& inputs, std::vector<Tensor>& o
   const bool host_outputs = impl_->bind_outputs(outputs);
   const bool host_inputs = impl_->bind_inputs(inputs);
   impl_->run_steps(impl_->arena.reserve(impl_->plan->arena_bytes, impl_->device(), impl_->stream));
-  if (host_outputs) impl_->copy_results_to_host(outputs);
+  impl_->copy_results(outputs);
   if (host_inputs || host_outputs) synchronize();
   if (impl_->engine->options.check_finite) {
     synchronize();

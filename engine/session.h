@@ -28,9 +28,10 @@ class Session {
   /// Runs into tensors that the caller made, shaped as plan_for(inputs) says and on the engine's
   /// device (or the CPU). With all tensors on the engine's GPU this only enqueues work on stream();
   /// else it returns when the outputs are complete. Tensors may begin at any element; what is on
-  /// the GPU is used in place, but for inputs that do not begin at multiples of kInputAlignment
-  /// bytes, of which it makes a copy. From the second run of a shape on it allocates nothing, as
-  /// long as no other tensors need copies than before. Throws as Engine::run.
+  /// the GPU is used in place, but for inputs, and outputs that later layers read, that do not
+  /// begin at multiples of kInputAlignment bytes: those are copied. From the second run of a shape
+  /// on it allocates nothing, as long as no other tensors need copies than before. Throws as
+  /// Engine::run.
   void run_into(const std::vector<Tensor>& inputs, std::vector<Tensor>& outputs);
 
   /// Specs of the outputs that inputs of these shapes give.

@@ -158,6 +158,36 @@ TEST_SUITE("gpu") {
     }
   }
 
+  TEST_CASE("GPU outputs may begin at any element, whether later layers read them or not") {
+    if (!test::has_gpu()) return;
+    const Engine engine = test::engine_from_text(
+        "format: 1\ninputs: {x: {shape: [2, 4, 77]}}\nlayers:\n"
+        "  - {name: a, type: Conv1d, out_channels: 8, kernel_size: 3, padding: 1}\n"
+        "  - {name: b, type: Conv1d, out_channels: 4, kernel_size: 5, padding: same}\n"
+        "outputs: {a: a, b: b, again: a}\n",
+        on_gpu(Precision::kFp32));
+    const Tensor input = test::random_tensor({2, 4, 77}, 13).to(Device::cuda());
+    const std::vector<Tensor> expected = engine.run({input});
+    Session session = engine.new_session();
+    for (const int64_t offset : {4, 12, 0, 8}) {
+      CAPTURE(offset);
+      std::vector<MovedTensor> moved;
+      std::vector<Tensor> outputs;
+      for (const Tensor& output : expected) {
+        moved.emplace_back(Tensor::zeros(output.shape()), offset);
+        outputs.push_back(moved.back().tensor());
+      }
+      session.run_into({input}, outputs);
+      session.synchronize();
+      for (size_t i = 0; i < outputs.size(); ++i) {
+        CAPTURE(i);
+        CHECK(test::max_difference(outputs[i].to(Device::cpu()), expected[i].to(Device::cpu())) ==
+              0.0);
+        CHECK(moved[i].is_guard_intact());
+      }
+    }
+  }
+
   TEST_CASE("many threads share one engine on the GPU") {
     if (!test::has_gpu()) return;
     const Engine engine = test::engine_from_text(kModel, on_gpu(Precision::kFp32));

@@ -65,4 +65,27 @@ TEST_CASE("the Hopper GEMM of shifted operands on random problems, in f16") {
   CHECK(computed >= 45);
 }
 
+// Few channels, and windows that lie partly or wholly before and behind the rows of x.
+TEST_CASE("the Hopper GEMM of shifted operands on taps that lie far apart, in f16") {
+  uint64_t seed = 600;
+  for (const int64_t dilation : {296, 300, 16381, 1 << 20}) {
+    CAPTURE(dilation);
+    EmulatedCase c;
+    c.problem.batch = c.problem.groups = 2;
+    c.problem.in_channels = 4;
+    c.problem.out_channels = 6;
+    c.problem.in_length = c.problem.out_length = 304;
+    c.problem.kernel_size = 3;
+    c.problem.dilation = c.problem.pad_left = c.problem.pad_right = dilation;
+    c.problem.precision = Precision::kFp16;
+    c.problem.dtype = DType::kF16;
+    Random random(seed++);
+    const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
+      return launch_shifts(emulation, cuda::shift_kernel_sm90<__half, 64>(), false);
+    });
+    CHECK(error >= 0.0);
+    CHECK(error < 6e-4);
+  }
+}
+
 }  // namespace engine::test

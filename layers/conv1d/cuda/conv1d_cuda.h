@@ -39,8 +39,7 @@ Conv1dKernel conv1d_gather_gemm_sm90();
 
 /// On Hopper's tensor cores with operands that are shifted for the taps (shift_gemm_sm90.cuh), in
 /// 16 bits. Requires what conv1d_gather_gemm_sm90() does, stride 1, rows of x of a multiple of 8
-/// elements, and at most 16 taps that fit shared memory. Where x does not begin at a multiple of 16
-/// bytes, it runs conv1d_implicit_gemm_sm90().
+/// elements, and at most 16 taps that fit shared memory.
 Conv1dKernel conv1d_shift_gemm_sm90();
 
 /// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024

@@ -49,12 +49,9 @@ ShiftChoice choose(const Conv1dProblem& p) {
   return best;
 }
 
-// Takes over where x does not begin at a multiple of 16 bytes, as a caller's memory may.
-Conv1dKernel for_any_address() { return conv1d_implicit_gemm_sm90(); }
-
 bool can_implement(const Conv1dProblem& p) {
   return implicit_gemm_allows(p) && !p.residual && is_bend(p.activation) &&
-         choose(p).kernel != nullptr && for_any_address().can_implement(p);
+         choose(p).kernel != nullptr;
 }
 
 double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
@@ -81,12 +78,9 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   gemm.weights = weight.raw();
   gemm.epilogue = {static_cast<const float*>(bias.raw()), nullptr, p.activation, {}};
   const int64_t multiprocessors = device_info(context.device.index).multiprocessors;
-  const Step at_any_address = for_any_address().prepare(p, context);
   Step step;
-  step.workspace_bytes = at_any_address.workspace_bytes;
   step.enqueue = [=, launch = choice.kernel->launch, plan = choice.plan,
                   blocks = choice.plan.blocks(p, multiprocessors)](const StepContext& c) {
-    if (reinterpret_cast<uintptr_t>(c.inputs[0]) % 16 != 0) return at_any_address.enqueue(c);
     ShiftGemm run = gemm;
     set_operands(run, p, plan, c.inputs[0], c.outputs[0]);
     launch(run, plan.shared_bytes(), blocks, c.stream);

@@ -96,6 +96,16 @@ TEST_CASE("neighbouring taps share a window, distant ones that lie well have the
   CHECK_FALSE(dilated.right_sides);
 }
 
+TEST_CASE("plans of shifted operands serve taps that lie as far apart as can be") {
+  Conv1dProblem p = problem(3, 1 << 20, 1 << 20);
+  p.in_channels = 2;
+  const cuda::ShiftPlan plan = cuda::plan_shift_gemm(p, 64, kSharedBytes);
+  CHECK(plan.valid);
+  CHECK(plan.windows == 3);
+  check_taps(plan);
+  check_tiles(p, plan);
+}
+
 TEST_CASE("plans of shifted operands leave out what the copy engine cannot bring") {
   Conv1dProblem odd_rows = problem(3, 1, 1);
   odd_rows.in_length -= 1;

@@ -141,25 +141,32 @@ __device__ __forceinline__ void bulk_copy_lanes(const BulkCopy& mine, int lanes,
   }
 }
 
-/// Copies the box of `map` whose first element is number x of row y of matrix z, and counts all its
-/// bytes at the barrier. Elements outside of the tensor become 0. x must lie at a multiple of 16
-/// bytes, and a swizzled box must go to a multiple of 1024.
+/// Copies the box of `map` whose first element is number x of row y of matrix z, once for a warp,
+/// and counts all its bytes at the barrier. Elements outside of the tensor become 0. x must lie at
+/// a multiple of 16 bytes, and a swizzled box must go to a multiple of 1024.
 __device__ __forceinline__ void tensor_copy(uint32_t target, const TensorMap& map, int x, int y,
                                             int z, Barrier& barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(target),
+      "{\n"
+      ".reg .pred one;\n"
+      "elect.sync _|one, 0xffffffff;\n"
+      "@one cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
+      " [%0], [%1, {%2, %3, %4}], [%5];\n"
+      "}\n" ::"r"(target),
       "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier.word))
       : "memory");
 }
 
-/// Copies a box from shared memory, the other way round; elements outside of the tensor are left
-/// out. Belongs to the thread's next group of stores.
-__device__ __forceinline__ void tensor_store(const TensorMap& map, int x, int y, int z,
-                                             uint32_t source) {
+/// Copies `bytes` (a multiple of 16, both ends aligned to 16) from shared memory, once for a warp.
+/// Belongs to the next group of stores of one of its threads.
+__device__ __forceinline__ void bulk_store(void* target, uint32_t source, uint32_t bytes) {
   asm volatile(
-      "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(&map),
-      "r"(x), "r"(y), "r"(z), "r"(source)
+      "{\n"
+      ".reg .pred one;\n"
+      "elect.sync _|one, 0xffffffff;\n"
+      "@one cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;\n"
+      "}\n" ::"l"(target),
+      "r"(source), "r"(bytes)
       : "memory");
 }
 /// Closes a group of stores, and waits until shared memory has been read for all of them.
@@ -194,13 +201,29 @@ __device__ __forceinline__ uint32_t load_shared_half(uint32_t address) {
   return half;
 }
 
-/// 16 aligned bytes of shared memory.
-__device__ __forceinline__ uint4 load_shared_16(uint32_t address) {
-  uint4 unit;
-  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(unit.x), "=r"(unit.y), "=r"(unit.z), "=r"(unit.w)
-               : "r"(address));
-  return unit;
+/// Stores a word of shared memory, and the lower 16 bits of one.
+__device__ __forceinline__ void store_shared(uint32_t address, uint32_t word) {
+  asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(word) : "memory");
+}
+__device__ __forceinline__ void store_shared_half(uint32_t address, uint32_t half) {
+  asm volatile("st.shared.b16 [%0], %1;" ::"r"(address), "h"(static_cast<uint16_t>(half))
+               : "memory");
+}
+
+/// The same of f32. Not by way of words, which a compiler would then take wgmma's sums for, and
+/// move them to and fro between products.
+__device__ __forceinline__ void store_shared(uint32_t address, float value) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(value) : "memory");
+}
+/// 8 and 16 aligned bytes.
+__device__ __forceinline__ void store_shared_8(uint32_t address, float2 pair) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(pair.x), "f"(pair.y)
+               : "memory");
+}
+__device__ __forceinline__ void store_shared_16(uint32_t address, uint4 unit) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(unit.x), "r"(unit.y),
+               "r"(unit.z), "r"(unit.w)
+               : "memory");
 }
 
 /// Loads four matrices of 8 x 8 elements of 16 bits, transposed: lanes 8 i to 8 i + 7 give the
@@ -220,6 +243,13 @@ __device__ __forceinline__ void store_transposed(uint32_t column, const uint32_t
       "stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(column),
       "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
       : "memory");
+}
+
+/// The same without transposing: the addresses are those of rows.
+__device__ __forceinline__ void store_matrices(uint32_t row, const uint32_t (&words)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
+               : "memory");
 }
 
 /// A wgmma operand in shared memory without swizzle, K-major: 16-byte units of 8 rows lie one after
@@ -249,8 +279,10 @@ __device__ __forceinline__ void wgmma_wait() {
 template <typename T, int kColumns>
 __device__ __forceinline__ void wgmma(float (&sum)[kColumns / 2], uint64_t a, uint64_t b,
                                       int keep) {
-  static_assert(kColumns == 128 || kColumns == 256);
-  if constexpr (kColumns == 128) {
+  static_assert(kColumns == 64 || kColumns == 128 || kColumns == 256);
+  if constexpr (kColumns == 64) {
+    ENGINE_WGMMA(64)
+  } else if constexpr (kColumns == 128) {
     ENGINE_WGMMA(128)
   } else {
     ENGINE_WGMMA(256)

@@ -31,6 +31,17 @@ Encode find_encode() {
   return reinterpret_cast<Encode>(function);
 }
 
+CUtensorMapDataType data_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
+    case DType::kBF16:
+      return CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+    default:
+      return CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+  }
+}
+
 }  // namespace
 
 TensorMap tensor_map(const TensorRows& tensor, int box_rows, int box_length, bool swizzled) {
@@ -45,13 +56,11 @@ TensorMap tensor_map(const TensorRows& tensor, int box_rows, int box_length, boo
                             1};
   const cuuint32_t steps[] = {1, 1, 1};
   TensorMap map;
-  const CUresult result = encode(
-      &map,
-      tensor.dtype == DType::kF16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-                                  : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-      3, const_cast<void*>(tensor.data), sizes, pitches, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-      swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
-      CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result =
+      encode(&map, data_type(tensor.dtype), 3, const_cast<void*>(tensor.data), sizes, pitches, box,
+             steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+             swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     throw Error(ErrorKind::kDevice,
                 fmt::format("cuTensorMapEncodeTiled refuses a tensor [{}, {}, {}] (error {})",

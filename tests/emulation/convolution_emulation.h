@@ -114,7 +114,7 @@ class Emulation {
       off += difference * difference;
       norm += static_cast<double>(expected) * expected;
     }
-    return std::sqrt(off / norm);
+    return std::sqrt(norm > 0.0 ? off / norm : off);
   }
 
   const EmulatedCase& case_;

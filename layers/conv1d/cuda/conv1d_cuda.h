@@ -37,10 +37,10 @@ Conv1dKernel conv1d_implicit_gemm_sm90();
 /// activation but ReLU and LeakyReLU, at most eight phases, and in fp32 at least 192 products.
 Conv1dKernel conv1d_gather_gemm_sm90();
 
-/// On Hopper's tensor cores with operands that are shifted for the taps (shift_gemm_sm90.cuh), in
-/// 16 bits. Requires what conv1d_gather_gemm_sm90() does, stride 1, rows of x of a multiple of 8
-/// elements, and at most 16 taps that fit shared memory.
-Conv1dKernel conv1d_shift_gemm_sm90();
+/// On Hopper's tensor cores with windows of x that are turned in shared memory
+/// (turn_gemm_sm90.cuh), in TF32 and in 16 bits. Requires what conv1d_gather_gemm_sm90() does,
+/// stride 1, rows of x of a multiple of 16 bytes, and at most 16 taps that fit shared memory.
+Conv1dKernel conv1d_turn_gemm_sm90();
 
 /// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024
 /// taps, strides up to 1024, and that two stages of a tile fit 80 KB.

@@ -410,11 +410,17 @@ TEST_CASE("the GPU's choice for depthwise problems") {
 
 TEST_CASE("the GPU's choice for kernels of one tap") {
   if (!has_cuda_row("conv1d_pointwise_cublas")) return;
-  const std::string expected =
-      has_cuda_row("conv1d_shift_gemm_sm90") ? "conv1d_shift_gemm_sm90" : "conv1d_pointwise_cublas";
   for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {
     CHECK(chosen("{out_channels: 512, kernel_size: 1}", {16, 512, 16000}, Device::Type::kCuda,
-                 precision) == expected);
+                 precision) == "conv1d_pointwise_cublas");
+  }
+}
+
+TEST_CASE("the GPU's choice for few taps of rows that begin at multiples of 16 bytes") {
+  if (!has_cuda_row("conv1d_turn_gemm_sm90")) return;
+  for (const Precision precision : {Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+    CHECK(chosen("{out_channels: 128, kernel_size: 3}", {32, 64, 131072}, Device::Type::kCuda,
+                 precision) == "conv1d_turn_gemm_sm90");
   }
 }
 

@@ -88,6 +88,7 @@ struct EmulatedTensorMap {
   int64_t sizes[3];  // elements, rows, matrices
   int32_t box_rows;
   int32_t box_length;
+  int32_t size;  // bytes of an element
   bool swizzled;
 };
 static_assert(sizeof(EmulatedTensorMap) <= sizeof(TensorMap));
@@ -95,13 +96,14 @@ static_assert(sizeof(EmulatedTensorMap) <= sizeof(TensorMap));
 // In place of tensor_map(), which asks the driver.
 inline TensorMap emulated_tensor_map(const TensorRows& tensor, int box_rows, int box_length,
                                      bool swizzled) {
-  if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0 || tensor.length % 8 != 0) {
+  if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0 || tensor.length * size_of(tensor.dtype) % 16 != 0) {
     test::emulator::fail("a tensor's rows are not aligned");
   }
   const EmulatedTensorMap described{static_cast<const char*>(tensor.data),
                                     {tensor.length, tensor.rows, tensor.matrices},
                                     box_rows,
                                     box_length,
+                                    static_cast<int32_t>(size_of(tensor.dtype)),
                                     swizzled};
   TensorMap map{};
   std::memcpy(&map, &described, sizeof described);
@@ -110,13 +112,13 @@ inline TensorMap emulated_tensor_map(const TensorRows& tensor, int box_rows, int
 
 inline void tensor_copy(uint32_t target, const TensorMap& encoded, int x, int y, int z,
                         Barrier& barrier) {
-  constexpr int kBytes = 2;  // of an element
+  if (threadIdx.x % 32 != 0) return;
   EmulatedTensorMap map;
   std::memcpy(&map, &encoded, sizeof map);
-  if (x % 8 != 0) test::emulator::fail("a box does not begin at 16 bytes");
+  if (x * map.size % 16 != 0) test::emulator::fail("a box does not begin at 16 bytes");
   if (target % (map.swizzled ? 1024 : 128) != 0) test::emulator::fail("a box is not aligned");
-  const int64_t bytes = int64_t{map.box_rows} * map.box_length * kBytes;
-  if (target + bytes > test::emulator::kSharedBytes) {
+  const int row_bytes = map.box_length * map.size;
+  if (target + int64_t{map.box_rows} * row_bytes > test::emulator::kSharedBytes) {
     test::emulator::fail("a box leaves shared memory");
   }
   for (int row = 0; row < map.box_rows; ++row) {
@@ -124,28 +126,25 @@ inline void tensor_copy(uint32_t target, const TensorMap& encoded, int x, int y,
       const bool inside = x + i >= 0 && x + i < map.sizes[0] && y + row >= 0 &&
                           y + row < map.sizes[1] && z >= 0 && z < map.sizes[2];
       const int64_t from = (z * map.sizes[1] + y + row) * map.sizes[0] + x + i;
-      uint16_t element = 0;
-      if (inside) std::memcpy(&element, map.data + from * kBytes, sizeof element);
-      const int unit = i / 8 ^ (map.swizzled ? row % 8 : 0);
-      const int64_t to = (row * int64_t{map.box_length} + unit * 8 + i % 8) * kBytes;
-      std::memcpy(test::emulator::shared_memory() + target + to, &element, sizeof element);
+      uint32_t element = 0;
+      if (inside) std::memcpy(&element, map.data + from * map.size, map.size);
+      const int at = i * map.size, unit = at / 16 ^ (map.swizzled ? row % 8 : 0);
+      std::memcpy(test::emulator::shared_memory() + target + row * row_bytes + unit * 16 + at % 16,
+                  &element, map.size);
     }
   }
-  barrier.come(static_cast<uint32_t>(bytes));
+  barrier.come(static_cast<uint32_t>(map.box_rows * row_bytes));
 }
 
-inline void tensor_store(const TensorMap& encoded, int x, int y, int z, uint32_t source) {
-  EmulatedTensorMap map;
-  std::memcpy(&map, &encoded, sizeof map);
-  if (x % 8 != 0) test::emulator::fail("a box does not begin at 16 bytes");
-  if (source % 1024 != 0) test::emulator::fail("a box is not aligned");
-  for (int row = 0; row < map.box_rows && y + row < map.sizes[1]; ++row) {
-    for (int i = 0; i < map.box_length && x + i < map.sizes[0]; ++i) {
-      const int64_t to = (z * map.sizes[1] + y + row) * map.sizes[0] + x + i;
-      const int64_t from = row * int64_t{map.box_length} + (i / 8 ^ row % 8) * 8 + i % 8;
-      std::memcpy(const_cast<char*>(map.data) + to * 2,
-                  test::emulator::shared_memory() + source + from * 2, 2);
-    }
+inline void bulk_store(void* target, uint32_t source, uint32_t bytes) {
+  if (source % 16 != 0 || bytes % 16 != 0 || reinterpret_cast<uintptr_t>(target) % 16 != 0) {
+    test::emulator::fail("a bulk store is not aligned");
+  }
+  if (int64_t{source} + bytes > test::emulator::kSharedBytes) {
+    test::emulator::fail("a bulk store leaves shared memory");
+  }
+  if (threadIdx.x % 32 == 0) {
+    std::memcpy(target, test::emulator::shared_memory() + source, bytes);
   }
 }
 inline void wait_for_stored_reads() {}
@@ -176,10 +175,27 @@ inline char* shared_unit(uint32_t address) {
   }
   return test::emulator::shared_memory() + address;
 }
-inline uint4 load_shared_16(uint32_t address) {
-  uint4 unit;
-  std::memcpy(&unit, shared_unit(address), sizeof unit);
-  return unit;
+inline void store_shared(uint32_t address, uint32_t word) {
+  if (address % 4 != 0 || int64_t{address} + 4 > test::emulator::kSharedBytes) {
+    test::emulator::fail("a store leaves shared memory");
+  }
+  std::memcpy(test::emulator::shared_memory() + address, &word, sizeof word);
+}
+inline void store_shared(uint32_t address, float value) {
+  store_shared(address, __float_as_uint(value));
+}
+inline void store_shared_half(uint32_t address, uint32_t half) {
+  if (address % 2 != 0 || int64_t{address} + 2 > test::emulator::kSharedBytes) {
+    test::emulator::fail("a store leaves shared memory");
+  }
+  std::memcpy(test::emulator::shared_memory() + address, &half, 2);
+}
+inline void store_shared_8(uint32_t address, float2 pair) {
+  if (address % 8 != 0) test::emulator::fail("a store is not aligned");
+  std::memcpy(shared_unit(address & ~15u) + address % 16, &pair, sizeof pair);
+}
+inline void store_shared_16(uint32_t address, uint4 unit) {
+  std::memcpy(shared_unit(address), &unit, sizeof unit);
 }
 inline void load_transposed(uint32_t column, uint32_t (&words)[4]) {
   test::emulator::WarpValue given{{column}};
@@ -195,19 +211,32 @@ inline void load_transposed(uint32_t column, uint32_t (&words)[4]) {
   }
 }
 
-inline void store_transposed(uint32_t column, const uint32_t (&words)[4]) {
-  if (column % 16 != 0) test::emulator::fail("a matrix column is not aligned");
-  if (int64_t{column} + 16 > test::emulator::kSharedBytes) {
-    test::emulator::fail("a matrix column leaves shared memory");
-  }
+// What the lanes of a warp give for the stored matrices.
+inline const test::emulator::WarpValue* exchange_matrices(uint32_t address,
+                                                          const uint32_t (&words)[4]) {
+  shared_unit(address);
   test::emulator::WarpValue given{};
   std::memcpy(given.words, words, sizeof words);
-  const auto* lanes = test::emulator::warp_exchange(given);
-  const int lane = threadIdx.x % 32, matrix = lane / 8, e = lane % 2;
+  return test::emulator::warp_exchange(given);
+}
+inline uint32_t matrix_word(const test::emulator::WarpValue& lane, int matrix) {
+  return static_cast<uint32_t>(lane.words[matrix / 2] >> 32 * (matrix % 2));
+}
+inline void store_transposed(uint32_t column, const uint32_t (&words)[4]) {
+  const auto* lanes = exchange_matrices(column, words);
+  const int lane = threadIdx.x % 32, e = lane % 2;
   for (int g = 0; g < 8; ++g) {
-    const uint64_t word = lanes[4 * g + lane % 8 / 2].words[matrix / 2] >> 32 * (matrix % 2);
+    const uint32_t word = matrix_word(lanes[4 * g + lane % 8 / 2], lane / 8);
     const auto element = static_cast<uint16_t>(word >> 16 * e);
-    std::memcpy(test::emulator::shared_memory() + column + 2 * g, &element, sizeof element);
+    std::memcpy(shared_unit(column) + 2 * g, &element, sizeof element);
+  }
+}
+inline void store_matrices(uint32_t row, const uint32_t (&words)[4]) {
+  const auto* lanes = exchange_matrices(row, words);
+  const int lane = threadIdx.x % 32;
+  for (int t = 0; t < 4; ++t) {
+    const uint32_t word = matrix_word(lanes[4 * (lane % 8) + t], lane / 8);
+    std::memcpy(shared_unit(row) + 4 * t, &word, sizeof word);
   }
 }
 

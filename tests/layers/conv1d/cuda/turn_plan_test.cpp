@@ -1,6 +1,6 @@
-// How a convolution is cut for the GEMM of shifted operands: every tap reads a window that the copy
+// How a convolution is cut for the GEMM that turns windows: every tap reads a window that the copy
 // engine can bring, and all of it fits shared memory.
-#include "layers/conv1d/cuda/shift_plan.h"
+#include "layers/conv1d/cuda/turn_plan.h"
 
 #include <doctest/doctest.h>
 
@@ -27,31 +27,32 @@ Conv1dProblem problem(int64_t taps, int64_t dilation, int64_t padding) {
   return p;
 }
 
-void check_taps(const cuda::ShiftPlan& plan) {
+void check_taps(const cuda::TurnPlan& plan) {
   std::set<int> taps;
   for (int w = 0; w < plan.windows; ++w) {
-    CHECK(plan.offset[w] % cuda::kShiftWidth == 0);
+    CHECK(plan.offset[w] % plan.unit_width() == 0);
     CHECK(plan.first_tap[w] < plan.first_tap[w + 1]);
     for (int i = plan.first_tap[w]; i < plan.first_tap[w + 1]; ++i) {
-      const cuda::ShiftTap& tap = plan.tap[i];
+      const cuda::TurnTap& tap = plan.tap[i];
       taps.insert(tap.tap);
       CHECK(plan.offset[w] + tap.shift == plan.fold.first + tap.tap * plan.fold.spacing);
-      CHECK(std::abs(tap.shift) <= cuda::kMostShift);
-      if (tap.shift < 0) CHECK(plan.left_sides);
-      if (tap.shift > 0) CHECK(plan.right_sides);
+      CHECK(tap.shift >= 0);
+      CHECK(tap.shift <= plan.sides * plan.unit_width());
     }
   }
   CHECK(static_cast<int64_t>(taps.size()) == plan.fold.taps);
   CHECK(plan.taps == plan.fold.taps);
+  CHECK(plan.sides <= cuda::kMostTurnSides);
 }
 
-void check_tiles(const Conv1dProblem& p, const cuda::ShiftPlan& plan) {
+void check_tiles(const Conv1dProblem& p, const cuda::TurnPlan& plan) {
   CHECK(plan.shared_bytes() <= kSharedBytes);
   CHECK(plan.ring >= 2);
+  CHECK(plan.weight_ring >= (plan.resident ? plan.stages : 2));
   CHECK(plan.column_tiles * plan.advance >= p.out_length);
   CHECK((plan.column_tiles - 1) * plan.advance < p.out_length);
   CHECK(plan.row_tiles * plan.rows >= p.group_outputs());
-  CHECK(plan.stages * cuda::kShiftChannels >= p.group_inputs());
+  CHECK(plan.stages * cuda::kTurnChannels >= p.group_inputs());
   const int64_t blocks = plan.blocks(p, 132);
   CHECK(blocks >= 1);
   CHECK(blocks <= plan.tiles);
@@ -61,7 +62,7 @@ void check_tiles(const Conv1dProblem& p, const cuda::ShiftPlan& plan) {
 
 }  // namespace
 
-TEST_CASE("plans of shifted operands serve every tap") {
+TEST_CASE("plans of turned windows serve every tap") {
   Random random(33);
   int valid = 0;
   for (int i = 0; i < 300; ++i) {
@@ -71,10 +72,14 @@ TEST_CASE("plans of shifted operands serve every tap") {
     p.in_channels = p.groups * random.integer(1, 600);
     p.out_channels = p.groups * random.integer(1, 600);
     p.batch = random.integer(1, 5);
+    if (random.integer(1, 2) == 1) {
+      p.dtype = DType::kF32;
+      p.precision = Precision::kTf32;
+    }
     if (p.out_length < 1) continue;
     CAPTURE(to_string(p));
     for (const int rows : {64, 128}) {
-      const cuda::ShiftPlan plan = cuda::plan_shift_gemm(p, rows, kSharedBytes);
+      const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, rows, kSharedBytes);
       if (!plan.valid) continue;
       check_taps(plan);
       check_tiles(p, plan);
@@ -84,29 +89,30 @@ TEST_CASE("plans of shifted operands serve every tap") {
   CHECK(valid > 300);
 }
 
-TEST_CASE("neighbouring taps share a window, distant ones that lie well have their own") {
-  const cuda::ShiftPlan same = cuda::plan_shift_gemm(problem(3, 1, 1), 128, kSharedBytes);
-  CHECK(same.windows == 1);
-  CHECK(same.offset[0] == 0);
-  CHECK(same.left_sides);
-  CHECK(same.right_sides);
-  const cuda::ShiftPlan dilated = cuda::plan_shift_gemm(problem(3, 16, 16), 128, kSharedBytes);
-  CHECK(dilated.windows == 3);
-  CHECK_FALSE(dilated.left_sides);
-  CHECK_FALSE(dilated.right_sides);
+TEST_CASE("taps share a window that reaches them, and distant ones have their own") {
+  const cuda::TurnPlan near = cuda::plan_turn_gemm(problem(3, 1, 1), 128, kSharedBytes);
+  CHECK(near.windows == 1);
+  CHECK(near.offset[0] == -8);
+  CHECK(near.sides == 2);
+  const cuda::TurnPlan dilated = cuda::plan_turn_gemm(problem(3, 32, 32), 128, kSharedBytes);
+  CHECK(dilated.windows == 1);
+  CHECK(dilated.sides == 8);
+  const cuda::TurnPlan far = cuda::plan_turn_gemm(problem(3, 80, 80), 128, kSharedBytes);
+  CHECK(far.windows == 3);
+  CHECK(far.sides == 0);
 }
 
-TEST_CASE("plans of shifted operands serve taps that lie as far apart as can be") {
+TEST_CASE("plans of turned windows serve taps that lie as far apart as can be") {
   Conv1dProblem p = problem(3, 1 << 20, 1 << 20);
   p.in_channels = 2;
-  const cuda::ShiftPlan plan = cuda::plan_shift_gemm(p, 64, kSharedBytes);
+  const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, 64, kSharedBytes);
   CHECK(plan.valid);
   CHECK(plan.windows == 3);
   check_taps(plan);
   check_tiles(p, plan);
 }
 
-TEST_CASE("plans of shifted operands leave out what the copy engine cannot bring") {
+TEST_CASE("plans of turned windows leave out what the copy engine cannot bring") {
   Conv1dProblem odd_rows = problem(3, 1, 1);
   odd_rows.in_length -= 1;
   Conv1dProblem strided = problem(3, 1, 1);
@@ -114,7 +120,7 @@ TEST_CASE("plans of shifted operands leave out what the copy engine cannot bring
   Conv1dProblem reflected = problem(3, 1, 1);
   reflected.padding_mode = PaddingMode::kReflect;
   for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(17, 1, 8)}) {
-    CHECK_FALSE(cuda::plan_shift_gemm(p, 128, kSharedBytes).valid);
+    CHECK_FALSE(cuda::plan_turn_gemm(p, 128, kSharedBytes).valid);
   }
 }
 
@@ -122,7 +128,7 @@ TEST_CASE("a stride beyond what plans count with is refused before its phases ar
   Conv1dProblem p = problem(3, 1, 1);
   p.transposed = true;
   p.stride = int64_t{1} << 40;
-  CHECK_FALSE(cuda::conv1d_shift_gemm_sm90().can_implement(p));
+  CHECK_FALSE(cuda::conv1d_turn_gemm_sm90().can_implement(p));
 }
 
 }  // namespace engine::test

@@ -1,0 +1,39 @@
+#include "layers/conv1d/cuda/turn_gemm.h"
+
+#include <algorithm>
+
+namespace engine::cuda {
+
+TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
+  TurnGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
+  g.out_length = p.out_length;
+  g.group_outputs = static_cast<int>(p.group_outputs());
+  g.tiles = plan.tiles;
+  g.column_tiles = plan.column_tiles;
+  g.row_tiles = plan.row_tiles;
+  g.groups = static_cast<int>(p.groups);
+  g.advance = plan.advance;
+  g.stages = plan.stages;
+  g.window_count = plan.windows;
+  g.window_stride = static_cast<int>(plan.window_stride());
+  g.side_count = plan.sides;
+  g.weight_bytes = static_cast<int>(plan.weight_bytes);
+  g.resident = plan.resident;
+  g.ring = plan.ring;
+  g.weight_ring = plan.weight_ring;
+  for (int w = 0; w < plan.windows; ++w) g.offset[w] = static_cast<int>(plan.offset[w]);
+  std::copy_n(plan.first_tap, plan.windows + 1, g.first_tap);
+  for (int i = 0; i < plan.taps; ++i) g.shift[i] = plan.tap[i].shift;
+  return g;
+}
+
+void set_operands(TurnGemm& gemm, const Conv1dProblem& p, const void* x, void* y,
+                  decltype(&tensor_map) make_map) {
+  const int unit = kTurnUnitBytes / static_cast<int>(size_of(p.dtype));
+  const TensorRows rows{x, p.dtype, p.batch * p.groups, p.group_inputs(), p.in_length};
+  gemm.windows = make_map(rows, kTurnChannels, kSwizzledUnits * unit, true);
+  gemm.sides = make_map(rows, kTurnChannels, unit, false);
+  gemm.y = y;
+}
+
+}  // namespace engine::cuda

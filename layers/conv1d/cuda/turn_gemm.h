@@ -1,0 +1,70 @@
+// The parameters of the GEMM that turns windows of x, as they go to the device.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/cuda/fast_divide.h"
+#include "engine/cuda/tensor_map.h"
+#include "engine/layer.h"
+#include "layers/conv1d/cuda/epilogue.h"
+#include "layers/conv1d/cuda/turn_plan.h"
+
+namespace engine::cuda {
+
+/// One convolution. Names as in TurnPlan, and where a tile's place is found as in ImplicitGemm.
+struct TurnGemm {
+  TurnGemm(int64_t blocks, int64_t column_tile_count, int64_t row_tile_count)
+      : by_blocks(blocks), by_column_tiles(column_tile_count), by_row_tiles(row_tile_count) {}
+
+  TensorMap windows;  // x as [samples x groups, channels of a group, length]
+  TensorMap sides;
+  const void* weights;
+  void* y;
+  Epilogue epilogue;
+  int64_t out_length;
+  int group_outputs;
+  // Tiles.
+  int64_t tiles;
+  int64_t column_tiles;
+  int row_tiles;
+  int groups;
+  int advance;
+  FastDivide by_blocks;
+  FastDivide by_column_tiles;
+  FastDivide by_row_tiles;
+  // Stages.
+  int stages;
+  int window_count;
+  int window_stride;
+  int side_count;
+  int weight_bytes;
+  bool resident;
+  int ring;
+  int weight_ring;
+  int offset[kMostTurnTaps];         // of windows
+  int first_tap[kMostTurnTaps + 1];  // of windows
+  int shift[kMostTurnTaps];          // of taps
+};
+
+/// Fills everything but pointers.
+TurnGemm turn_gemm(const Conv1dProblem& problem, const TurnPlan& plan);
+
+/// Gives `gemm` its input, which begins at a multiple of 16 bytes, and its output, which may begin
+/// at any element. Tests that have no driver make tensor maps of their own.
+void set_operands(TurnGemm& gemm, const Conv1dProblem& problem, const void* x, void* y,
+                  decltype(&tensor_map) make_map = tensor_map);
+
+/// One kernel that is compiled for sm_90a.
+struct TurnKernel {
+  int rows;
+  int64_t shared_bytes;  ///< for a plan
+  void (*launch)(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks, CudaStream stream);
+};
+
+/// The kernels of one precision, in turn_gemm_sm90_<precision>.cu.
+std::vector<TurnKernel> turn_kernels_sm90_tf32();
+std::vector<TurnKernel> turn_kernels_sm90_fp16();
+std::vector<TurnKernel> turn_kernels_sm90_bf16();
+
+}  // namespace engine::cuda

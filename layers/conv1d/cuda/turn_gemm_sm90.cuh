@@ -1,0 +1,417 @@
+// Conv1d, and ConvTranspose1d of stride 1, as a matrix product on Hopper's tensor cores (wgmma),
+// whose second operand is x, turned in shared memory from how it lies:
+//   y[b, g M + m, q] = f(bias[g M + m] + sum over c, k of w[g M + m, c, k]
+//                                                         * x[b, g C + c, q + first + k spacing])
+// x and y are NCL; weights are packed at load time. GEMM: M = rows m, N = columns q, K = (c, k).
+// TurnPlan says how tiles and stages are cut. In this file: barriers and rings, the warps that copy
+// (copy_stages), turn (turn_windows), multiply (multiply_tiles) and store (store_tiles), the kernel
+// and its launch; how windows are turned is in turn_window_sm90.h, how rows are stored in
+// turn_store_sm90.h.
+//
+// Threads: two warpgroups multiply, 64 rows each of a tile of 128, or of 64 rows half of the
+// columns
+//   each. Of eight more warps one starts copies, three turn windows, four store.
+// Shared memory: a ring of windows of x with their sides; all weights, or a ring of those of a
+//   stage; the results of a tile on their way to y. Once turned, a window is a valid operand at
+//   every position, so that it serves all taps.
+// Precision: TF32, f16 or bf16 with f32 sums.
+// Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
+//   once for each block where they are resident, else once for each tile, from the L2.
+// Requires: sm_90a; rows of x that begin and end at multiples of 16 bytes; stride 1; zero padding;
+//   activations that are bends; no residual.
+// Limited by: memory, with few taps; with more, the tensor cores, whose operands and everything
+// else
+//   go through shared memory. Measured parts: docs/benchmarks.md.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "engine/cuda/hopper.h"
+#include "engine/cuda/launch.h"
+#include "layers/conv1d/cuda/gemm_block_sm90.h"
+#include "layers/conv1d/cuda/gemm_tile_place.h"
+#include "layers/conv1d/cuda/output_row.h"
+#include "layers/conv1d/cuda/ring_position.h"
+#include "layers/conv1d/cuda/turn_gemm.h"
+#include "layers/conv1d/cuda/turn_store_sm90.h"
+#include "layers/conv1d/cuda/turn_window_sm90.h"
+
+namespace engine::cuda {
+
+template <typename Element, int kRowCount>
+struct TurnTile {
+  using T = Element;
+  static constexpr int kRows = kRowCount;
+  static constexpr int kMultipliers = 256;
+  // A warpgroup has 64 rows of a tile, of all columns or half of them, in parts of which each is
+  // computed by products of its own.
+  static constexpr int kRowGroups = kRows / 64;
+  static constexpr int kColumns = kTurnColumnBytes / sizeof(T) * kRowGroups / 2;
+  static constexpr int kPartColumns = std::min(kColumns, 128);
+  static constexpr int kParts = kColumns / kPartColumns;
+  using Turner = std::conditional_t<sizeof(T) == 4, FloatTurner, HalfTurner>;
+  static constexpr int kTurningWarps = 3;
+  static constexpr int kStoringWarps = 4;
+  static constexpr int kThreads = kMultipliers + 32 * (1 + kTurningWarps + kStoringWarps);
+  // Of a thread: what it begins with, and what the others leave to those that multiply.
+  static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
+  static constexpr int kMultiplierRegisters = 168;
+  static constexpr int kOtherRegisters = 88;
+  static_assert(kMultipliers * kMultiplierRegisters + (kThreads - kMultipliers) * kOtherRegisters <=
+                kThreads * kRegisters);
+};
+
+struct TurnBarriers {
+  Barrier loaded[kMostTurnRing];  // a stage's windows,
+  Barrier turned[kMostTurnRing];
+  Barrier used[kMostTurnRing];            // they are not needed any more
+  Barrier weights_loaded[kMostTurnRing];  // the first for all where they are resident
+  Barrier weights_used[kMostTurnRing];
+  Barrier staged[2];  // a half tile's results
+  Barrier stored[2];
+};
+inline constexpr int kTurnBarrierBytes = 512;
+static_assert(sizeof(TurnBarriers) <= kTurnBarrierBytes);
+
+// Where everything lies in shared memory. Windows begin at multiples of 1024.
+struct TurnMemory {
+  uint32_t staging;
+  uint32_t windows;
+  char* weights;
+  TurnBarriers* barriers;
+
+  __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* shared) {
+    const int window_bytes = p.ring * p.window_count * p.window_stride;
+    staging = shared_address(shared);
+    windows = staging + staging_bytes;
+    weights = shared + staging_bytes + window_bytes;
+    barriers = reinterpret_cast<TurnBarriers*>(weights + p.weight_ring * p.weight_bytes);
+  }
+  __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot, int index) const {
+    return windows + (slot * p.window_count + index) * p.window_stride;
+  }
+  __device__ __forceinline__ uint32_t weights_at(const TurnGemm& p, int slot) const {
+    return shared_address(weights) + slot * p.weight_bytes;
+  }
+};
+
+// Starts the copies of a window whose column 0 is input position `position`, and of its sides. One
+// warp. kWidth: elements of a unit.
+template <int kWidth>
+__device__ __forceinline__ void start_window(const TurnGemm& p, int position, int channel,
+                                             int matrix, uint32_t window, Barrier& loaded) {
+#pragma unroll
+  for (int box = 0; box < kTurnBoxes; ++box) {
+    tensor_copy(window + box * kTurnBoxBytes, p.windows, position + box * kSwizzledUnits * kWidth,
+                channel, matrix, loaded);
+  }
+#pragma unroll 1
+  for (int side = 0; side < p.side_count; ++side) {
+    tensor_copy(window + kTurnWindowBytes + side * kTurnSideBytes, p.sides,
+                position + (kTurnBoxes * kSwizzledUnits + side) * kWidth, channel, matrix, loaded);
+  }
+}
+
+// One warp: brings the windows of all stages, and their weights where they are not resident.
+template <typename Tile>
+__device__ void copy_stages(const TurnGemm& p, const TurnMemory& memory) {
+  TurnBarriers& barriers = *memory.barriers;
+  const bool leader = threadIdx.x % 32 == 0;
+  const int bytes = p.window_count * (kTurnWindowBytes + p.side_count * kTurnSideBytes);
+  RingPosition at, weights_at;
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+    const GemmTilePlace place = place_of(p, tile, Tile::kRows);
+    const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
+    const auto column = static_cast<int>(place.column);
+    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
+      Barrier& loaded = barriers.loaded[at.slot];
+      barriers.used[at.slot].wait(at.parity ^ 1);
+      if (leader) loaded.arrive_and_expect(bytes);
+      __syncwarp();
+      for (int w = 0; w < p.window_count; ++w) {
+        start_window<Tile::Turner::kUnitPositions>(p, column + p.offset[w], stage * kTurnChannels,
+                                                   matrix, memory.window(p, at.slot, w), loaded);
+      }
+      if (p.resident) continue;
+      barriers.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
+      if (leader) {
+        Barrier& weights_loaded = barriers.weights_loaded[weights_at.slot];
+        const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes;
+        weights_loaded.arrive_and_expect(p.weight_bytes);
+        bulk_copy(memory.weights_at(p, weights_at.slot),
+                  static_cast<const char*>(p.weights) + first, p.weight_bytes, weights_loaded);
+      }
+      __syncwarp();
+      weights_at.advance(p.weight_ring);
+    }
+  }
+}
+
+// The turning warps.
+template <typename Tile>
+__device__ void turn_windows(const TurnGemm& p, const TurnMemory& memory, int warp) {
+  constexpr int kMeeting = 1;
+  TurnBarriers& barriers = *memory.barriers;
+  const WindowTurner<typename Tile::Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count,
+                                                                                  warp);
+  RingPosition at;
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
+      barriers.loaded[at.slot].wait(at.parity);
+      for (int w = 0; w < p.window_count; ++w) turner.turn(memory.window(p, at.slot, w));
+      fence_proxy_async();
+      __syncwarp();
+      if (threadIdx.x % 32 == 0) barriers.turned[at.slot].arrive();
+    }
+  }
+}
+
+// The sums of a warpgroup, and its products.
+template <typename Tile>
+struct TurnProducts {
+  static constexpr int kStageUnits = kTurnChannels / Tile::Turner::kUnitPositions;
+
+  const TurnGemm& p;
+  const TurnMemory& memory;
+  int row;                // of a tile, the warpgroup's first
+  int column;             // likewise
+  int last = -1;          // slot of the stage before, whose products may be under way,
+  int last_weights = -1;  // and that of its weights
+  float sums[Tile::kParts][Tile::kPartColumns / 2];
+
+  __device__ __forceinline__ TurnProducts(const TurnGemm& gemm, const TurnMemory& shared)
+      : p(gemm), memory(shared) {
+    const int warpgroup = threadIdx.x / 128;
+    row = warpgroup % Tile::kRowGroups * 64;
+    column = warpgroup / Tile::kRowGroups * Tile::kColumns;
+  }
+  __device__ __forceinline__ void release_last() {
+    if (threadIdx.x % 32 == 0 && last >= 0) {
+      memory.barriers->used[last].arrive();
+      if (!p.resident) memory.barriers->weights_used[last_weights].arrive();
+    }
+    last = -1;
+  }
+  __device__ __forceinline__ void finish() {
+    wgmma_wait<0>();
+    release_last();
+  }
+  // Starts the products of a tap, whose operands begin at these units of shared memory.
+  __device__ __forceinline__ void start_tap(uint32_t weights, uint32_t window, int positions,
+                                            bool first) {
+    constexpr uint32_t kWeightStep = Tile::kRows << 16;
+    const uint32_t window_step = positions << 16;
+    wgmma_fence();
+#pragma unroll
+    for (int unit = 0; unit < kStageUnits; unit += 2) {
+      const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
+#pragma unroll
+      for (int i = 0; i < Tile::kParts; ++i) {
+        const uint32_t x = window + unit * positions + i * Tile::kPartColumns;
+        wgmma<typename Tile::T, Tile::kPartColumns>(sums[i], a, wgmma_descriptor(x + window_step),
+                                                    !first || unit > 0);
+      }
+    }
+    wgmma_commit();
+  }
+  // Starts the products of a stage whose windows and weights are in these slots. The sums of a tile
+  // begin with those of its first.
+  __device__ __forceinline__ void multiply_stage(int slot, int weight_slot, bool first) {
+    const int positions =
+        (kTurnBoxes * kSwizzledUnits + p.side_count) * Tile::Turner::kUnitPositions;
+    const uint32_t weights = uniform(memory.weights_at(p, weight_slot) / kTurnUnitBytes + row);
+    for (int w = 0; w < p.window_count; ++w) {
+      const uint32_t window = uniform(memory.window(p, slot, w) / kTurnUnitBytes + column);
+#pragma unroll 1
+      for (int tap = p.first_tap[w]; tap < p.first_tap[w + 1]; ++tap) {
+        start_tap(weights + tap * kStageUnits * Tile::kRows, window + p.shift[tap], positions,
+                  first);
+        wgmma_wait<1>();
+        release_last();
+        first = false;
+      }
+    }
+    last = slot;
+    last_weights = weight_slot;
+  }
+};
+
+// Place of the first and the second row of a lane among its warpgroup's.
+__device__ __forceinline__ int fragment_row(int second) {
+  return threadIdx.x / 32 % 4 * 16 + 8 * second + threadIdx.x % 32 / 4;
+}
+
+// The bias of a lane's two rows.
+struct RowBias {
+  float values[2];
+
+  __device__ __forceinline__ RowBias(const TurnGemm& p, const GemmTilePlace& place, int row) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int of_group = min(place.row + row + turn_row_at(fragment_row(h)), p.group_outputs - 1);
+      const int channel = place.group * p.group_outputs + of_group;
+      values[h] = p.epilogue.bias != nullptr ? __ldg(p.epilogue.bias + channel) : 0.0f;
+    }
+  }
+};
+
+// Adds the bias to sums and applies the activation.
+template <int kCount>
+__device__ __forceinline__ void finish_sums(const TurnGemm& p, const RowBias& bias,
+                                            float (&sums)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) sums[i] += bias.values[i / 2 % 2];
+  if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
+    Bend(p.epilogue.activation).apply(sums);
+  }
+}
+
+// Puts the finished sums of a lane's first or second row into shared memory, from `target` on, by
+// pairs where kTogether.
+template <bool kTogether, typename Tile>
+__device__ __forceinline__ void stage_row(const TurnProducts<Tile>& products, int second,
+                                          uint32_t target) {
+  using T = typename Tile::T;
+#pragma unroll
+  for (int part = 0; part < Tile::kParts; ++part) {
+#pragma unroll
+    for (int j = 0; j < Tile::kPartColumns / 8; ++j) {
+      const float* pair = products.sums[part] + 4 * j + 2 * second;
+      const uint32_t at = target + sizeof(T) * (part * Tile::kPartColumns + 8 * j);
+      stage_pair<T, kTogether>(at, pair[0], pair[1]);
+    }
+  }
+}
+
+// Puts a warp's finished sums into rows that begin as far behind a multiple of 16 bytes as in y.
+template <typename Tile>
+__device__ __forceinline__ void stage_rows(const TurnGemm& p, const GemmTilePlace& place,
+                                           const TurnProducts<Tile>& products, uint32_t staging) {
+  using T = typename Tile::T;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int staged = fragment_row(h);
+    const T* y = row_of<T>(p, place, place.row + products.row + turn_row_at(staged));
+    const int skew = elements_behind(y, kTurnUnitBytes);  // the same for all lanes
+    const uint32_t target = staging + staged * kStagedPitch<T> +
+                            sizeof(T) * (products.column + skew + threadIdx.x % 4 * 2);
+    if (skew % 2 == 0) {
+      stage_row<true>(products, h, target);
+    } else {
+      stage_row<false>(products, h, target);
+    }
+  }
+}
+
+template <typename Tile>
+__device__ void multiply_tiles(const TurnGemm& p, const TurnMemory& memory) {
+  TurnBarriers& barriers = *memory.barriers;
+  const bool leader = threadIdx.x % 32 == 0;
+  TurnProducts<Tile> products(p, memory);
+  if (p.resident) barriers.weights_loaded[0].wait(0);
+  const int half = products.row / kStagedRows;
+  const uint32_t staging = memory.staging + half * kStagedBytes<typename Tile::T>;
+  RingPosition at, weights_at;
+  uint32_t parity = 1;  // of `stored`
+  RowBias bias(p, place_of(p, blockIdx.x, Tile::kRows), products.row);
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
+    // A block that keeps its weights keeps its rows.
+    if (!p.resident) bias = RowBias(p, place_of(p, tile, Tile::kRows), products.row);
+    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
+      if (!p.resident) barriers.weights_loaded[weights_at.slot].wait(weights_at.parity);
+      barriers.turned[at.slot].wait(at.parity);
+      products.multiply_stage(at.slot, weights_at.slot, stage == 0);
+      weights_at.advance(p.weight_ring);
+    }
+    products.finish();
+#pragma unroll
+    for (auto& sums : products.sums) finish_sums(p, bias, sums);
+    barriers.stored[half].wait(parity);
+    stage_rows(p, place_of(p, tile, Tile::kRows), products, staging);
+    fence_proxy_async();
+    __syncwarp();
+    if (leader) barriers.staged[half].arrive();
+  }
+}
+
+// The storing warps.
+template <typename Tile>
+__device__ void store_tiles(const TurnGemm& p, const TurnMemory& memory, int warp) {
+  const bool leader = threadIdx.x % 32 == 0;
+  uint32_t parity = 0;
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
+    const GemmTilePlace place = place_of(p, tile, Tile::kRows);
+    for (int half = 0; half < Tile::kRowGroups; ++half) {
+      const int row = place.row + half * kStagedRows;
+      const uint32_t staging = memory.staging + half * kStagedBytes<typename Tile::T>;
+      memory.barriers->staged[half].wait(parity);
+      store_rows<typename Tile::T>(p, place, row, staging, warp, Tile::kStoringWarps);
+      __syncwarp();
+      if (leader) memory.barriers->stored[half].arrive();
+    }
+  }
+}
+
+template <typename Tile>
+__device__ __forceinline__ void init_barriers(TurnBarriers& barriers) {
+  constexpr int kWarps = Tile::kMultipliers / 32;
+  for (int i = 0; i < kMostTurnRing; ++i) {
+    barriers.loaded[i].init(1);
+    barriers.turned[i].init(Tile::kTurningWarps);
+    barriers.used[i].init(kWarps);
+    barriers.weights_loaded[i].init(1);
+    barriers.weights_used[i].init(kWarps);
+  }
+  for (int half = 0; half < 2; ++half) {
+    barriers.staged[half].init(kWarps / Tile::kRowGroups);
+    barriers.stored[half].init(Tile::kStoringWarps);
+  }
+  fence_barrier_init();
+}
+
+template <typename Tile>
+__global__ void __launch_bounds__(Tile::kThreads, 1)
+    turn_gemm_sm90_kernel(const __grid_constant__ TurnGemm p) {
+#if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
+  const TurnMemory memory(p, Tile::kRowGroups * kStagedBytes<typename Tile::T>, dynamic_shared());
+  if (threadIdx.x == 0) init_barriers<Tile>(*memory.barriers);
+  __syncthreads();
+  if (threadIdx.x < Tile::kMultipliers) {
+    take_registers<Tile::kMultiplierRegisters>();
+    multiply_tiles<Tile>(p, memory);
+    return;
+  }
+  give_up_registers<Tile::kOtherRegisters>();
+  const int warp = static_cast<int>(uniform((threadIdx.x - Tile::kMultipliers) / 32));
+  if (warp > Tile::kTurningWarps) {
+    store_tiles<Tile>(p, memory, warp - 1 - Tile::kTurningWarps);
+  } else if (warp > 0) {
+    turn_windows<Tile>(p, memory, warp - 1);
+  } else {
+    if (p.resident && threadIdx.x % 32 == 0) {
+      load_resident_weights(p, p.stages, memory.barriers->weights_loaded[0], memory.weights);
+    }
+    __syncwarp();
+    copy_stages<Tile>(p, memory);
+  }
+#endif
+}
+
+template <typename Tile>
+void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks,
+                      CudaStream stream) {
+  LaunchConfig config{"turn_gemm_sm90", blocks};
+  config.block = Tile::kThreads;
+  config.shared_bytes = shared_bytes + kTurnBarrierBytes;
+  config.stream = stream;
+  launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
+}
+
+template <typename T, int kRows>
+TurnKernel turn_kernel_sm90() {
+  constexpr int64_t kSharedBytes = 227 * 1024;
+  return {kRows, kSharedBytes - kTurnBarrierBytes, launch_turn_gemm<TurnTile<T, kRows>>};
+}
+
+}  // namespace engine::cuda

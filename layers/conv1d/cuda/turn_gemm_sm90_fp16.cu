@@ -1,0 +1,9 @@
+#include "layers/conv1d/cuda/turn_gemm_sm90.cuh"
+
+namespace engine::cuda {
+
+std::vector<TurnKernel> turn_kernels_sm90_fp16() {
+  return {turn_kernel_sm90<__half, 128>(), turn_kernel_sm90<__half, 64>()};
+}
+
+}  // namespace engine::cuda

@@ -35,8 +35,9 @@ struct TurnGemm {
   FastDivide by_row_tiles;
   // Stages.
   int stages;
+  int stride;
   int window_count;
-  int window_stride;
+  int part_bytes;  // of a window's parts, of which it has `stride`
   int side_count;
   int weight_bytes;
   bool resident;
@@ -44,7 +45,7 @@ struct TurnGemm {
   int weight_ring;
   int offset[kMostTurnTaps];         // of windows
   int first_tap[kMostTurnTaps + 1];  // of windows
-  int shift[kMostTurnTaps];          // of taps
+  int operand_at[kMostTurnTaps];     // of taps
 };
 
 /// Fills everything but pointers.

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "engine/round_up.h"
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/tap_convolution.h"
@@ -16,14 +17,17 @@ double seconds(const Conv1dProblem& p) {
   constexpr double kFlopsPerSecond = 33e12;
   constexpr double kSecondsPerStep = 0.28e-6;
   constexpr double kLaunch = 4e-6;
+  constexpr int64_t kBlockPositions = 128;  // of outputs, at least
   const auto channels = static_cast<double>(tap_convolution_channels(tap_problem(p)));
   const double padded = std::max(1.0, channels / static_cast<double>(p.group_outputs()));
   const double share = channels / (channels + 8.0);
   const double outputs = static_cast<double>(p.batch) * static_cast<double>(p.out_channels) *
                          static_cast<double>(p.out_length);
-  const double per_output = channels == 1.0 ? 6e-12 : 1.5e-12;
-  return kLaunch + std::max(p.flops() * padded / (share * kFlopsPerSecond) + outputs * per_output,
-                            static_cast<double>(p.reduction()) * kSecondsPerStep);
+  const double per_output = channels == 1.0 ? 6e-12 : 3e-12;
+  const double idle = static_cast<double>(round_up(p.out_length, kBlockPositions)) /
+                      static_cast<double>(p.out_length);
+  const double busy = p.flops() * padded / (share * kFlopsPerSecond) + outputs * per_output;
+  return kLaunch + std::max(busy * idle, static_cast<double>(p.reduction()) * kSecondsPerStep);
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {

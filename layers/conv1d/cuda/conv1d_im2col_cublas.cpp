@@ -73,15 +73,17 @@ bool can_implement(const Conv1dProblem& p) {
 }
 
 // An H200, as measured: cuBLAS's rate, the bandwidth that passes over x and y reach, or unfolding
-// and its passes, and the cost of a launch. Products fill tiles of 64 rows.
+// and its passes, and the cost of a launch. Products fill tiles of 64 rows; those of few columns
+// take their steps one after the other.
 double seconds(const Conv1dProblem& p) {
   constexpr double kLaunch = 4e-6;
+  constexpr double kFewColumns = 64;
+  constexpr double kFewColumnsStep = 45e-9;
   const Pieces pieces = cut(p);
   const double rate = product_rate(p, pieces.unfold ? pieces.stride : p.in_length);
   const auto samples = static_cast<double>(p.batch);
   const auto length = static_cast<double>(p.out_length);
   const double rows = static_cast<double>(p.groups * round_up(p.group_outputs(), 64));
-  const double product = 2.0 * samples * length * rows * static_cast<double>(p.reduction()) / rate;
   const double unfolded = samples * length * static_cast<double>(p.in_channels * p.kernel_size);
   const double results = samples * length * static_cast<double>(p.out_channels);
   // Columns are written and read once, results written, and read and written again when finished,
@@ -94,6 +96,9 @@ double seconds(const Conv1dProblem& p) {
                              (length / static_cast<double>(pieces.columns));
   const double products =
       p.groups == 1 ? 1.0 : static_cast<double>(std::min(pieces.samples, p.groups));
+  const auto steps = static_cast<double>(p.reduction());
+  const double product = std::max(2.0 * samples * length * rows * steps / rate,
+                                  length < kFewColumns ? products * steps * kFewColumnsStep : 0.0);
   const double launches = std::max(piece_count, 1.0) *
                           (products + (pieces.unfold ? 1.0 : 0.0) + (pieces.finish ? 1.0 : 0.0));
   return launches * kLaunch + product + moved;

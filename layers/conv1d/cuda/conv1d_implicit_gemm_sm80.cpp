@@ -39,6 +39,8 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& k
   constexpr double kLaunch = 6e-6;
   constexpr double kFirstTile = 12e-6;      // from a cold instruction cache, as on Hopper
   constexpr double kStage = 0.4e-6;         // of two blocks in turn, at least
+  constexpr int64_t kWideStride = 4;        // from which on windows
+  constexpr double kStridedLoads = 3.0;     // take longer than products
   constexpr double kStoresPerSecond = 3e9;  // of outputs, whatever their type
   constexpr double kBytesPerSecond = 3.0e12;
   const auto element_bytes = static_cast<double>(size_of(p.dtype));
@@ -46,7 +48,8 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& k
   const double waves = std::ceil(tiles / kMultiprocessors);
   const double outputs = kernel.tile.rows * kernel.tile.columns;
   const double stage_flops = 2.0 * outputs * plan.steps * 2 * kUnitBytes / element_bytes;
-  const double stage = std::max(stage_flops / rate_of(p.precision), kStage);
+  const double strided = p.stride >= kWideStride && !p.transposed ? kStridedLoads : 1.0;
+  const double stage = std::max(stage_flops / rate_of(p.precision), kStage) * strided;
   const double store = outputs / kStoresPerSecond;
   const double bytes = implicit_gemm_elements(p) * element_bytes;
   return kLaunch + kFirstTile +

@@ -39,8 +39,7 @@ Conv1dKernel conv1d_gather_gemm_sm90();
 
 /// On Hopper's tensor cores with windows of x that are turned in shared memory
 /// (turn_gemm_sm90.cuh), in TF32 and in 16 bits. Requires what conv1d_gather_gemm_sm90() does,
-/// stride 1 or in 16 bits 2, rows of x of a multiple of 16 bytes, and at most 16 taps that fit
-/// shared memory.
+/// stride 1, rows of x of a multiple of 16 bytes, and at most 16 taps that fit shared memory.
 Conv1dKernel conv1d_turn_gemm_sm90();
 
 /// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024

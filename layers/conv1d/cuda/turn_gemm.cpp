@@ -15,8 +15,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.advance = plan.advance;
   g.stages = plan.stages;
   g.window_count = plan.windows;
-  g.stride = plan.stride;
-  g.part_bytes = static_cast<int>(plan.part_bytes());
+  g.window_stride = static_cast<int>(plan.window_stride());
   g.side_count = plan.sides;
   g.weight_bytes = static_cast<int>(plan.weight_bytes);
   g.resident = plan.resident;
@@ -24,7 +23,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.weight_ring = plan.weight_ring;
   for (int w = 0; w < plan.windows; ++w) g.offset[w] = static_cast<int>(plan.offset[w]);
   std::copy_n(plan.first_tap, plan.windows + 1, g.first_tap);
-  for (int i = 0; i < plan.taps; ++i) g.operand_at[i] = plan.operand_at(plan.tap[i]);
+  for (int i = 0; i < plan.taps; ++i) g.shift[i] = plan.tap[i].shift;
   return g;
 }
 

@@ -35,9 +35,8 @@ struct TurnGemm {
   FastDivide by_row_tiles;
   // Stages.
   int stages;
-  int stride;
   int window_count;
-  int part_bytes;  // of a window's parts, of which it has `stride`
+  int window_stride;
   int side_count;
   int weight_bytes;
   bool resident;
@@ -45,7 +44,7 @@ struct TurnGemm {
   int weight_ring;
   int offset[kMostTurnTaps];         // of windows
   int first_tap[kMostTurnTaps + 1];  // of windows
-  int operand_at[kMostTurnTaps];     // of taps
+  int shift[kMostTurnTaps];          // of taps
 };
 
 /// Fills everything but pointers.

@@ -1,7 +1,7 @@
 // Conv1d, and ConvTranspose1d of stride 1, as a matrix product on Hopper's tensor cores (wgmma),
 // whose second operand is x, turned in shared memory from how it lies:
 //   y[b, g M + m, q] = f(bias[g M + m] + sum over c, k of w[g M + m, c, k]
-//                                                 * x[b, g C + c, q stride + first + k spacing])
+//                                                         * x[b, g C + c, q + first + k spacing])
 // x and y are NCL; weights are packed at load time. GEMM: M = rows m, N = columns q, K = (c, k).
 // TurnPlan says how tiles and stages are cut. In this file: barriers and rings, the warps that copy
 // (copy_stages), turn (turn_windows), multiply (multiply_tiles) and store (store_tiles), the kernel
@@ -17,9 +17,8 @@
 // Precision: TF32, f16 or bf16 with f32 sums.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
 //   once for each block where they are resident, else once for each tile, from the L2.
-// Requires: sm_90a; rows of x that begin and end at multiples of 16 bytes; stride 1, of 16-bit
-// types
-//   also 2; zero padding; activations that are bends; no residual.
+// Requires: sm_90a; rows of x that begin and end at multiples of 16 bytes; stride 1; zero padding;
+//   activations that are bends; no residual.
 // Limited by: memory, with few taps; with more, the tensor cores, whose operands and everything
 // else
 //   go through shared memory. Measured parts: docs/benchmarks.md.
@@ -83,37 +82,33 @@ struct TurnMemory {
   TurnBarriers* barriers;
 
   __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* shared) {
-    const int window_bytes = p.ring * part_count(p) * p.part_bytes;
+    const int window_bytes = p.ring * p.window_count * p.window_stride;
     staging = shared_address(shared);
     windows = staging + staging_bytes;
     weights = shared + staging_bytes + window_bytes;
     barriers = reinterpret_cast<TurnBarriers*>(weights + p.weight_ring * p.weight_bytes);
   }
-  // Parts of a stage's windows.
-  __device__ __forceinline__ static int part_count(const TurnGemm& p) {
-    return p.window_count * p.stride;
-  }
-  __device__ __forceinline__ uint32_t part(const TurnGemm& p, int slot, int index) const {
-    return windows + (slot * part_count(p) + index) * p.part_bytes;
+  __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot, int index) const {
+    return windows + (slot * p.window_count + index) * p.window_stride;
   }
   __device__ __forceinline__ uint32_t weights_at(const TurnGemm& p, int slot) const {
     return shared_address(weights) + slot * p.weight_bytes;
   }
 };
 
-// Starts the copies of a part of a window from input position `position` on, and of its sides. One
+// Starts the copies of a window whose column 0 is input position `position`, and of its sides. One
 // warp. kWidth: elements of a unit.
 template <int kWidth>
-__device__ __forceinline__ void start_part(const TurnGemm& p, int position, int channel, int matrix,
-                                           uint32_t part, Barrier& loaded) {
+__device__ __forceinline__ void start_window(const TurnGemm& p, int position, int channel,
+                                             int matrix, uint32_t window, Barrier& loaded) {
 #pragma unroll
   for (int box = 0; box < kTurnBoxes; ++box) {
-    tensor_copy(part + box * kTurnBoxBytes, p.windows, position + box * kSwizzledUnits * kWidth,
+    tensor_copy(window + box * kTurnBoxBytes, p.windows, position + box * kSwizzledUnits * kWidth,
                 channel, matrix, loaded);
   }
 #pragma unroll 1
   for (int side = 0; side < p.side_count; ++side) {
-    tensor_copy(part + kTurnWindowBytes + side * kTurnSideBytes, p.sides,
+    tensor_copy(window + kTurnWindowBytes + side * kTurnSideBytes, p.sides,
                 position + (kTurnBoxes * kSwizzledUnits + side) * kWidth, channel, matrix, loaded);
   }
 }
@@ -123,23 +118,20 @@ template <typename Tile>
 __device__ void copy_stages(const TurnGemm& p, const TurnMemory& memory) {
   TurnBarriers& barriers = *memory.barriers;
   const bool leader = threadIdx.x % 32 == 0;
-  constexpr int kWidth = Tile::Turner::kUnitPositions;
-  const int parts = memory.part_count(p);
-  const int bytes = parts * (kTurnWindowBytes + p.side_count * kTurnSideBytes);
+  const int bytes = p.window_count * (kTurnWindowBytes + p.side_count * kTurnSideBytes);
   RingPosition at, weights_at;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     const GemmTilePlace place = place_of(p, tile, Tile::kRows);
     const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
-    const auto column = static_cast<int>(place.column * p.stride);
+    const auto column = static_cast<int>(place.column);
     for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
       Barrier& loaded = barriers.loaded[at.slot];
       barriers.used[at.slot].wait(at.parity ^ 1);
       if (leader) loaded.arrive_and_expect(bytes);
       __syncwarp();
-      for (int i = 0; i < parts; ++i) {
-        const int inside = i % p.stride * kTurnBoxes * kSwizzledUnits * kWidth;
-        start_part<kWidth>(p, column + p.offset[i / p.stride] + inside, stage * kTurnChannels,
-                           matrix, memory.part(p, at.slot, i), loaded);
+      for (int w = 0; w < p.window_count; ++w) {
+        start_window<Tile::Turner::kUnitPositions>(p, column + p.offset[w], stage * kTurnChannels,
+                                                   matrix, memory.window(p, at.slot, w), loaded);
       }
       if (p.resident) continue;
       barriers.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
@@ -162,12 +154,12 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory& memory, int wa
   constexpr int kMeeting = 1;
   TurnBarriers& barriers = *memory.barriers;
   const WindowTurner<typename Tile::Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count,
-                                                                                  p.stride, warp);
+                                                                                  warp);
   RingPosition at;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
       barriers.loaded[at.slot].wait(at.parity);
-      for (int i = 0; i < memory.part_count(p); ++i) turner.turn(memory.part(p, at.slot, i));
+      for (int w = 0; w < p.window_count; ++w) turner.turn(memory.window(p, at.slot, w));
       fence_proxy_async();
       __syncwarp();
       if (threadIdx.x % 32 == 0) barriers.turned[at.slot].arrive();
@@ -205,10 +197,9 @@ struct TurnProducts {
     wgmma_wait<0>();
     release_last();
   }
-  // Starts the products of a tap, whose operands begin at these units of shared memory, the second
-  // one's columns in parts.
-  __device__ __forceinline__ void start_tap(uint32_t weights, uint32_t window, uint32_t part_step,
-                                            uint32_t positions, bool first) {
+  // Starts the products of a tap, whose operands begin at these units of shared memory.
+  __device__ __forceinline__ void start_tap(uint32_t weights, uint32_t window, int positions,
+                                            bool first) {
     constexpr uint32_t kWeightStep = Tile::kRows << 16;
     const uint32_t window_step = positions << 16;
     wgmma_fence();
@@ -217,7 +208,7 @@ struct TurnProducts {
       const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
 #pragma unroll
       for (int i = 0; i < Tile::kParts; ++i) {
-        const uint32_t x = window + unit * positions + i * part_step;
+        const uint32_t x = window + unit * positions + i * Tile::kPartColumns;
         wgmma<typename Tile::T, Tile::kPartColumns>(sums[i], a, wgmma_descriptor(x + window_step),
                                                     !first || unit > 0);
       }
@@ -227,17 +218,15 @@ struct TurnProducts {
   // Starts the products of a stage whose windows and weights are in these slots. The sums of a tile
   // begin with those of its first.
   __device__ __forceinline__ void multiply_stage(int slot, int weight_slot, bool first) {
-    const uint32_t positions =
+    const int positions =
         (kTurnBoxes * kSwizzledUnits + p.side_count) * Tile::Turner::kUnitPositions;
-    const uint32_t part_step = p.stride == 1 ? Tile::kPartColumns : p.part_bytes / kTurnUnitBytes;
     const uint32_t weights = uniform(memory.weights_at(p, weight_slot) / kTurnUnitBytes + row);
     for (int w = 0; w < p.window_count; ++w) {
-      const uint32_t part = memory.part(p, slot, w * p.stride) / kTurnUnitBytes;
-      const uint32_t window = uniform(part + column / Tile::kPartColumns * part_step);
+      const uint32_t window = uniform(memory.window(p, slot, w) / kTurnUnitBytes + column);
 #pragma unroll 1
       for (int tap = p.first_tap[w]; tap < p.first_tap[w + 1]; ++tap) {
-        start_tap(weights + tap * kStageUnits * Tile::kRows, window + p.operand_at[tap], part_step,
-                  positions, first);
+        start_tap(weights + tap * kStageUnits * Tile::kRows, window + p.shift[tap], positions,
+                  first);
         wgmma_wait<1>();
         release_last();
         first = false;

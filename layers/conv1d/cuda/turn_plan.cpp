@@ -31,8 +31,7 @@ void lay_windows(TurnPlan& plan) {
     }
     const auto shift = static_cast<int>(offset(tap) - plan.offset[plan.windows - 1]);
     plan.tap[plan.taps++] = {tap.tap, shift};
-    const int behind = shift - (plan.stride - 1);  // the last position that is read, and the window
-    plan.sides = std::max(plan.sides, static_cast<int>(ceil_divide(behind, width)));
+    plan.sides = std::max(plan.sides, static_cast<int>(ceil_divide(shift, width)));
   }
   plan.first_tap[plan.windows] = plan.taps;
 }
@@ -41,7 +40,7 @@ void lay_shared_memory(TurnPlan& plan, int64_t shared_bytes, bool streamed) {
   constexpr int64_t kFewestStages = 3;   // with resident weights
   constexpr int64_t kMostRowTiles = 64;  // a block keeps the weights of one
   const int64_t bytes = shared_bytes - plan.staging_bytes();
-  const int64_t window_bytes = plan.window_bytes();
+  const int64_t window_bytes = plan.windows * plan.window_stride();
   const auto ring = [](int64_t free_bytes, int64_t stage_bytes) {
     return static_cast<int>(std::clamp<int64_t>(free_bytes / stage_bytes, 0, kMostTurnRing));
   };
@@ -65,7 +64,7 @@ double tile_cycles(const TurnPlan& plan) {
   constexpr double kL2BytesPerCycle = 29.0;
   const double products = 4.0 * plan.rows;  // of a tap
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
-  const double bytes = static_cast<double>(plan.window_bytes()) + streamed;
+  const double bytes = static_cast<double>(plan.windows * plan.window_stride()) + streamed;
   const double stage = std::max(plan.taps * (products + kTap), bytes / kL2BytesPerCycle);
   return plan.stages * stage + kTile + kRow * plan.rows;
 }
@@ -84,13 +83,10 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, int rows, int64_t shared_bytes, 
   constexpr int64_t kMostLength = INT32_MAX / 2;  // boxes are found by 32-bit indices
   const bool in_range =
       p.in_length <= kMostLength && p.out_length <= kMostLength && p.batch * p.groups <= INT32_MAX;
-  // Products of f32 have too many columns for half a window.
-  const int64_t most_stride = plan.size == 2 ? 2 : 1;
-  const bool fits = plan.fold.phases == 1 && plan.fold.stride <= most_stride &&
+  const bool fits = plan.fold.phases == 1 && plan.fold.stride == 1 &&
                     plan.fold.taps <= kMostTurnTaps && p.in_length % plan.unit_width() == 0 &&
                     p.padding_mode == PaddingMode::kZeros && in_range;
   if (!fits) return plan;
-  plan.stride = static_cast<int>(plan.fold.stride);
   lay_windows(plan);
   plan.stages = static_cast<int>(ceil_divide(p.group_inputs(), kTurnChannels));
   plan.weight_bytes = int64_t{plan.taps} * kTurnChannels * rows * plan.size;

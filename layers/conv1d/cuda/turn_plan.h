@@ -5,10 +5,8 @@
 // K = input channels of a group x taps. A tile has `rows` rows and `columns` columns, a stage
 // kTurnChannels input channels and all taps.
 //
-// A tap reads a window of x from `shift` positions behind its beginning on, every position or every
-// second one. The copy engine brings windows that begin at multiples of a unit of 16 bytes, and
-// units behind them, their sides. With a stride of two a window has the positions of half of the
-// columns, and there are two in place of one.
+// A tap reads a window of x from `shift` positions behind its beginning on. The copy engine brings
+// windows that begin at multiples of a unit of 16 bytes, and units behind them, their sides.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +18,7 @@
 
 namespace engine::cuda {
 
-inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a tile, or a window
+inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a tile
 inline constexpr int kTurnUnitBytes = 16;
 inline constexpr int kTurnChannels = 32;
 inline constexpr int kMostTurnSides = 8;
@@ -47,15 +45,13 @@ struct TurnPlan {
   PhaseFold fold;
   int size = 0;     ///< bytes of an element
   int columns = 0;  ///< of a tile
-  int stride = 0;   ///< 1 or 2
-  // Windows of a stage, each of `stride` parts, and their taps: those of window w are first_tap[w]
-  // to first_tap[w + 1].
+  // Windows of a stage, and their taps: those of window w are first_tap[w] to first_tap[w + 1].
   int windows = 0;
   int64_t offset[kMostTurnTaps] = {};  ///< the input position of column 0
   int first_tap[kMostTurnTaps + 1] = {};
   int taps = 0;
   TurnTap tap[kMostTurnTaps] = {};
-  int sides = 0;  ///< units behind each part of a window
+  int sides = 0;  ///< units behind each window
   int stages = 0;
   // Shared memory.
   int64_t weight_bytes = 0;  ///< of a stage
@@ -73,22 +69,13 @@ struct TurnPlan {
   bool valid = false;
 
   int unit_width() const { return kTurnUnitBytes / size; }  ///< elements
-  /// Positions of a part of a window.
-  int positions() const { return columns + sides * unit_width(); }
-  /// Where a tap's operand begins among the positions of a turned window: those of every second
-  /// column follow each other.
-  int operand_at(const TurnTap& t) const {
-    return t.shift % stride * (positions() / stride) + t.shift / stride;
-  }
-  /// Bytes from a part of a window to the next: boxes of the copy engine begin at multiples of
-  /// 1024.
-  int64_t part_bytes() const {
+  /// From a window to the next: boxes of the copy engine begin at multiples of 1024.
+  int64_t window_stride() const {
     return kTurnWindowBytes + round_up(int64_t{sides} * kTurnSideBytes, 1024);
   }
-  int64_t window_bytes() const { return windows * stride * part_bytes(); }  ///< of a stage
   int64_t staging_bytes() const { return int64_t{rows} * turn_staged_pitch(size); }
   int64_t shared_bytes() const {
-    return staging_bytes() + ring * window_bytes() + weight_ring * weight_bytes;
+    return staging_bytes() + ring * windows * window_stride() + weight_ring * weight_bytes;
   }
   /// Blocks of a persistent kernel.
   int64_t blocks(const Conv1dProblem& problem, int64_t multiprocessors) const;

@@ -24,15 +24,13 @@ class HalfTurner {
  public:
   static constexpr int kUnitPositions = 8;
 
-  /// `positions` of a turned window, which are laid out for a stride of 1 or 2.
-  __device__ __forceinline__ HalfTurner(int positions, int stride)
-      : unit_bytes_(kUnitPositions / stride * kTurnUnitBytes) {
+  /// `positions` of a turned window.
+  __device__ __forceinline__ explicit HalfTurner(int positions) {
     static_assert(kTurnChannels == 32, "a lane has a channel");
     const int lane = threadIdx.x % 32;
     row_in_box_ = (lane * kSwizzledUnits + lane % 8) * kTurnUnitBytes;
     row_in_side_ = lane * kTurnUnitBytes;
-    const int position = lane % stride * (positions / stride) + lane % 8 / stride;
-    turned_ = (lane / 8 * positions + position) * kTurnUnitBytes;
+    turned_ = (lane / 8 * positions + lane % 8) * kTurnUnitBytes;
   }
   /// Takes part `part` of kSwizzledUnits of a box; where it goes is counted in boxes and parts.
   __device__ __forceinline__ void load(uint32_t box, int part, uint32_t (&words)[4]) const {
@@ -48,14 +46,13 @@ class HalfTurner {
   }
   __device__ __forceinline__ void store_side(uint32_t window, int unit,
                                              const uint32_t (&words)[4]) const {
-    store_matrices(window + turned_ + unit * unit_bytes_, words);
+    store_matrices(window + turned_ + unit * kUnitPositions * kTurnUnitBytes, words);
   }
 
  private:
   uint32_t row_in_box_;
   uint32_t row_in_side_;
   uint32_t turned_;
-  int unit_bytes_;
 };
 
 /// How f32 elements are turned, and rounded to TF32: units have four channels. Of a box 4 channels
@@ -64,7 +61,7 @@ class FloatTurner {
  public:
   static constexpr int kUnitPositions = 4;
 
-  __device__ __forceinline__ FloatTurner(int positions, int /*stride, which is 1*/)
+  __device__ __forceinline__ explicit FloatTurner(int positions)
       : positions_(positions), lane_(threadIdx.x % 32) {}
   __device__ __forceinline__ void load(uint32_t box, int part, uint32_t (&words)[4]) const {
     constexpr int kRowBytes = kSwizzledUnits * kTurnUnitBytes;
@@ -110,10 +107,8 @@ class FloatTurner {
 template <typename Turner, int kWarps, int kMeeting>
 class WindowTurner {
  public:
-  __device__ __forceinline__ WindowTurner(int sides, int stride, int warp)
-      : sides_(sides),
-        warp_(warp),
-        turner_((kBoxedUnits + sides) * Turner::kUnitPositions, stride) {}
+  __device__ __forceinline__ WindowTurner(int sides, int warp)
+      : sides_(sides), warp_(warp), turner_((kBoxedUnits + sides) * Turner::kUnitPositions) {}
 
   /// Turns the window at a shared address.
   __device__ __forceinline__ void turn(uint32_t window) const {

@@ -37,9 +37,7 @@ void check_taps(const cuda::TurnPlan& plan) {
       taps.insert(tap.tap);
       CHECK(plan.offset[w] + tap.shift == plan.fold.first + tap.tap * plan.fold.spacing);
       CHECK(tap.shift >= 0);
-      const int last =
-          (plan.columns / plan.stride - 1) * plan.stride + tap.shift;  // read of a part
-      CHECK(last < plan.positions());
+      CHECK(tap.shift <= plan.sides * plan.unit_width());
     }
   }
   CHECK(static_cast<int64_t>(taps.size()) == plan.fold.taps);
@@ -77,9 +75,6 @@ TEST_CASE("plans of turned windows serve every tap") {
     if (random.integer(1, 2) == 1) {
       p.dtype = DType::kF32;
       p.precision = Precision::kTf32;
-    } else if (random.integer(1, 2) == 1) {
-      p.stride = 2;
-      p.out_length = (p.out_length + 1) / 2;
     }
     if (p.out_length < 1) continue;
     CAPTURE(to_string(p));
@@ -121,7 +116,7 @@ TEST_CASE("plans of turned windows leave out what the copy engine cannot bring")
   Conv1dProblem odd_rows = problem(3, 1, 1);
   odd_rows.in_length -= 1;
   Conv1dProblem strided = problem(3, 1, 1);
-  strided.stride = 3;
+  strided.stride = 2;
   Conv1dProblem reflected = problem(3, 1, 1);
   reflected.padding_mode = PaddingMode::kReflect;
   for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(17, 1, 8)}) {

@@ -307,7 +307,6 @@ __device__ __forceinline__ void stage_rows(const TurnGemm& p, const GemmTilePlac
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory& memory) {
   TurnBarriers& barriers = *memory.barriers;
-  const bool leader = threadIdx.x % 32 == 0;
   TurnProducts<Tile> products(p, memory);
   if (p.resident) barriers.weights_loaded[0].wait(0);
   const int half = products.row / kStagedRows;
@@ -330,15 +329,13 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory& memory) {
     barriers.stored[half].wait(parity);
     stage_rows(p, place_of(p, tile, Tile::kRows), products, staging);
     fence_proxy_async();
-    __syncwarp();
-    if (leader) barriers.staged[half].arrive();
+    barriers.staged[half].arrive();
   }
 }
 
 // The storing warps.
 template <typename Tile>
 __device__ void store_tiles(const TurnGemm& p, const TurnMemory& memory, int warp) {
-  const bool leader = threadIdx.x % 32 == 0;
   uint32_t parity = 0;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
     const GemmTilePlace place = place_of(p, tile, Tile::kRows);
@@ -347,8 +344,7 @@ __device__ void store_tiles(const TurnGemm& p, const TurnMemory& memory, int war
       const uint32_t staging = memory.staging + half * kStagedBytes<typename Tile::T>;
       memory.barriers->staged[half].wait(parity);
       store_rows<typename Tile::T>(p, place, row, staging, warp, Tile::kStoringWarps);
-      __syncwarp();
-      if (leader) memory.barriers->stored[half].arrive();
+      memory.barriers->stored[half].arrive();
     }
   }
 }
@@ -364,8 +360,8 @@ __device__ __forceinline__ void init_barriers(TurnBarriers& barriers) {
     barriers.weights_used[i].init(kWarps);
   }
   for (int half = 0; half < 2; ++half) {
-    barriers.staged[half].init(kWarps / Tile::kRowGroups);
-    barriers.stored[half].init(Tile::kStoringWarps);
+    barriers.staged[half].init(Tile::kMultipliers / Tile::kRowGroups);
+    barriers.stored[half].init(32 * Tile::kStoringWarps);
   }
   fence_barrier_init();
 }

@@ -39,8 +39,9 @@ double seconds_of(const TapProblem& p, const Strands& strands, int64_t points) {
                         static_cast<double>(ceil_divide(p.out_length, segment_outputs));
   const auto inputs = static_cast<double>(terms(p, strands));
   const auto outputs = static_cast<double>(p.group_outputs);
-  // As measured with vectors of eight.
-  const double numbers = n * 8.0 / static_cast<double>(RingTransform::lanes());
+  // As measured with vectors of eight; those of sixteen take two passes.
+  const double numbers =
+      n * 8.0 / static_cast<double>(std::min<int64_t>(RingTransform::lanes(), 8));
   const double transform = numbers * (0.31 * std::log2(n) + 0.5) + 100.0;
   const double product = numbers * (inputs > 1.0 ? 0.45 : 0.8);
   const double stores = outputs * static_cast<double>(p.batch * p.groups * p.out_length);

@@ -12,11 +12,11 @@ namespace engine::cpu::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using D = hn::CappedTag<float, 8>;
+using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
 constexpr int64_t kLanes = hn::MaxLanes(D());
-static_assert(kLanes == 1 || kLanes == 4 || kLanes == 8);
+static_assert(kLanes == 1 || kLanes == 4 || kLanes == 8 || kLanes == 16);
 // Numbers of a block that goes through all passes at once.
 constexpr int64_t kBlock = 1024;
 
@@ -192,6 +192,49 @@ HWY_INLINE void transpose(Complex* a) {
   transpose(a[0].im, a[1].im, a[2].im, a[3].im);
 }
 
+// The roots of a vector's lanes.
+HWY_INLINE Roots load_roots(const float* roots) {
+  return {load(roots), load(roots + 2 * kLanes), load(roots + 4 * kLanes)};
+}
+
+#if HWY_TARGET <= HWY_AVX3
+
+// Vectors of sixteen numbers: blocks of four are two levels below them.
+constexpr int64_t kLongRoots = 3;
+
+// Makes block k of vector v, of four lanes each, block v of vector k.
+HWY_INLINE void transpose_blocks(V& a, V& b, V& c, V& e) {
+  constexpr int kEven = 0x88, kOdd = 0xDD;
+  const D d;
+  const V ab = hn::ConcatLowerLower(d, b, a), ab_upper = hn::ConcatUpperUpper(d, b, a);
+  const V ce = hn::ConcatLowerLower(d, e, c), ce_upper = hn::ConcatUpperUpper(d, e, c);
+  a = V{_mm512_shuffle_f32x4(ab.raw, ce.raw, kEven)};
+  b = V{_mm512_shuffle_f32x4(ab.raw, ce.raw, kOdd)};
+  c = V{_mm512_shuffle_f32x4(ab_upper.raw, ce_upper.raw, kEven)};
+  e = V{_mm512_shuffle_f32x4(ab_upper.raw, ce_upper.raw, kOdd)};
+}
+
+HWY_INLINE void transpose_blocks(Complex* a) {
+  transpose_blocks(a[0].re, a[1].re, a[2].re, a[3].re);
+  transpose_blocks(a[0].im, a[1].im, a[2].im, a[3].im);
+}
+
+HWY_INLINE void split_to_blocks(Complex* a, const float* roots) {
+  transpose_blocks(a);
+  split(a, load_roots(roots));
+}
+
+HWY_INLINE void join_blocks(Complex* a, const float* roots) {
+  join(a, load_roots(roots));
+  transpose_blocks(a);
+}
+
+#else
+
+// Vectors of eight numbers: each of the two halves of two vectors are one level. Vectors of four
+// are blocks of four.
+constexpr int64_t kLongRoots = kLanes == 8 ? 2 : 0;
+
 // Swaps the upper half of a with the lower half of b.
 HWY_INLINE void exchange_halves(V& a, V& b) {
   const D d;
@@ -205,14 +248,32 @@ HWY_INLINE void exchange_halves(Complex& a, Complex& b) {
   exchange_halves(a.im, b.im);
 }
 
-// Vectors of eight numbers: each of the two halves of a and b are one level.
-constexpr int64_t kHalvesRoots = kLanes == 8 ? 2 : 0;
-constexpr int64_t kLastRoots = (kHalvesRoots + 3) * 2 * kLanes;
-
-HWY_INLINE Roots last_roots(const float* roots) {
-  const float* c = roots + kHalvesRoots * 2 * kLanes;
-  return {load(c), load(c + 2 * kLanes), load(c + 4 * kLanes)};
+HWY_INLINE void split_to_blocks(Complex* a, const float* roots) {
+  if constexpr (kLanes == 4) return;
+  HWY_UNROLL(2)
+  for (int k = 0; k < 2; ++k) {
+    exchange_halves(a[2 * k], a[2 * k + 1]);
+    const Complex b = times(a[2 * k + 1], load(roots + k * 2 * kLanes));
+    a[2 * k + 1] = sub(a[2 * k], b);
+    a[2 * k] = add(a[2 * k], b);
+  }
 }
+
+HWY_INLINE void join_blocks(Complex* a, const float* roots) {
+  if constexpr (kLanes == 4) return;
+  HWY_UNROLL(2)
+  for (int k = 0; k < 2; ++k) {
+    const Complex b = sub(a[2 * k], a[2 * k + 1]);
+    a[2 * k] = add(a[2 * k], a[2 * k + 1]);
+    a[2 * k + 1] = times_conjugate(b, load(roots + k * 2 * kLanes));
+    exchange_halves(a[2 * k], a[2 * k + 1]);
+  }
+}
+
+#endif
+
+constexpr int64_t kBlockRoots = kLongRoots * 2 * kLanes;  // where those of blocks of four lie
+constexpr int64_t kLastRoots = kBlockRoots + 3 * 2 * kLanes;
 
 void forward(const RingTransform& t, float* signal, float* spectrum, int64_t stride) {
   all_passes<true>(t, signal);
@@ -223,17 +284,9 @@ void forward(const RingTransform& t, float* signal, float* spectrum, int64_t str
     for (int k = 0; k < 4; ++k) {
       a[k] = load(signal + k * kLanes, signal + k * kLanes + t.plane());
     }
-    if constexpr (kLanes == 8) {
-      HWY_UNROLL(2)
-      for (int k = 0; k < 2; ++k) {
-        exchange_halves(a[2 * k], a[2 * k + 1]);
-        const Complex b = times(a[2 * k + 1], load(roots + k * 2 * kLanes));
-        a[2 * k + 1] = sub(a[2 * k], b);
-        a[2 * k] = add(a[2 * k], b);
-      }
-    }
+    split_to_blocks(a, roots);
     transpose(a);
-    split(a, last_roots(roots));
+    split(a, load_roots(roots + kBlockRoots));
     HWY_UNROLL(4)
     for (int k = 0; k < 4; ++k) {
       float* target = spectrum + (q + k) * stride;
@@ -249,17 +302,9 @@ void inverse(const RingTransform& t, const float* spectrum, float* signal) {
     Complex a[4];
     HWY_UNROLL(4)
     for (int k = 0; k < 4; ++k) a[k] = load(spectrum + (q + k) * 2 * kLanes);
-    join(a, last_roots(roots));
+    join(a, load_roots(roots + kBlockRoots));
     transpose(a);
-    if constexpr (kLanes == 8) {
-      HWY_UNROLL(2)
-      for (int k = 0; k < 2; ++k) {
-        const Complex b = sub(a[2 * k], a[2 * k + 1]);
-        a[2 * k] = add(a[2 * k], a[2 * k + 1]);
-        a[2 * k + 1] = times_conjugate(b, load(roots + k * 2 * kLanes));
-        exchange_halves(a[2 * k], a[2 * k + 1]);
-      }
-    }
+    join_blocks(a, roots);
     HWY_UNROLL(4)
     for (int k = 0; k < 4; ++k) {
       store(a[k], target + k * kLanes, target + k * kLanes + t.plane());
@@ -349,20 +394,26 @@ void add_last_roots(int64_t lanes, int64_t depth, int64_t q, std::vector<float>&
     for (int64_t lane = 0; lane < lanes; ++lane) roots.push_back(root(turns_of_lane(lane)).re);
     for (int64_t lane = 0; lane < lanes; ++lane) roots.push_back(root(turns_of_lane(lane)).im);
   };
-  if (lanes == 8) {
-    for (int64_t k = 0; k < 2; ++k) {
-      add([&](int64_t lane) { return turns(depth, q + 2 * k + lane / 4) / 2; });
+  // Those of a level of radix 4 whose nodes are those of each lane.
+  const auto add_powers = [&](const auto& node_turns) {
+    for (int64_t power = 1; power < 4; ++power) {
+      add([&](int64_t lane) { return static_cast<double>(power) * node_turns(lane) / 4; });
     }
+  };
+  if (lanes == 4) return add_powers([&](int64_t lane) { return turns(depth, q + lane); });
+  if (lanes == 16) {
+    add_powers([&](int64_t lane) { return turns(depth, q + lane / 4); });
+    add_powers([&](int64_t lane) { return turns(depth + 2, 4 * (q + lane / 4) + lane % 4); });
+    return;
   }
-  for (int64_t power = 1; power < 4; ++power) {
-    add([&](int64_t lane) {
-      const int64_t v = lane % 4, block = lane / 4;
-      // With eight lanes, vector v is the first or second half of two nodes.
-      const double c =
-          lanes == 8 ? turns(depth + 1, 2 * (q + v / 2 * 2 + block) + v % 2) : turns(depth, q + v);
-      return static_cast<double>(power) * c / 4;
-    });
+  for (int64_t k = 0; k < 2; ++k) {
+    add([&](int64_t lane) { return turns(depth, q + 2 * k + lane / 4) / 2; });
   }
+  // Vector v is the first or second half of two nodes.
+  add_powers([&](int64_t lane) {
+    const int64_t v = lane % 4, block = lane / 4;
+    return turns(depth + 1, 2 * (q + v / 2 * 2 + block) + v % 2);
+  });
 }
 
 }  // namespace

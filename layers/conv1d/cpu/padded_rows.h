@@ -4,24 +4,42 @@
 //
 //   y[m, j] = f(sum over s of weights[m, s] * x[m, j + offsets[s]]), x 0 beside its row
 //
-// Bound by loads, of which nearly all cross two lines of the cache, and by the second-level cache.
+// Taps that lie close together read the same vectors, each through its own shift. Bound by products
+// and by the permutations that shift, and by the second-level cache.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "layers/conv1d/cpu/panel_output.h"
 
 namespace engine::cpu {
 
-inline constexpr int64_t kMostPaddedSteps = 64;
-inline constexpr int64_t kMostPaddedOffset = 16;
+/// The taps of such a convolution in the order of their offsets, in groups that read the same
+/// vectors.
+struct PaddedTaps {
+  static constexpr int64_t kMostOffset = 16;  ///< on both sides of an output
+  static constexpr int64_t kGroup = 16;       ///< offsets that a group spans
+
+  struct Tap {
+    int64_t offset;
+    int64_t step;  ///< its weight's
+  };
+
+  /// At least one, each within kMostOffset.
+  explicit PaddedTaps(const std::vector<int64_t>& offsets);
+
+  std::vector<Tap> taps;
+  int64_t lowest;                  ///< offset; groups start there, and every kGroup from there on
+  std::vector<size_t> group_ends;  ///< behind the last tap of each; a group may have none
+};
 
 struct PaddedRows {
   const float* input;  ///< of row 0; the rows follow each other
   int64_t in_length;
-  const int64_t* offsets;  ///< [steps], from -kMostPaddedOffset to kMostPaddedOffset
-  int64_t steps;           ///< at most kMostPaddedSteps
-  const float* weights;    ///< [rows, steps]
+  const PaddedTaps& taps;
+  const float* weights;  ///< [rows, taps]
   int64_t rows;
   int64_t columns;  ///< at most in_length
   PanelOutput output;

@@ -26,11 +26,6 @@ constexpr int64_t kVectorFloats = 16;
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
-// Packing takes as long as so many products of vectors of longer rows, whose taps share loads where
-// they are packed.
-constexpr int64_t kSharingColumns = 192;
-constexpr int64_t kMostPaddedColumns = 256;
-constexpr int64_t kFewProducts = 150;
 constexpr double kStepsPerSecond = 20e9;
 constexpr double kStepsOfAnOutput = 5.0;  // what an output costs beside its products
 
@@ -98,9 +93,12 @@ RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), l
     pieces_ = std::max(pieces_, phase.pieces());
     tile_floats = std::max(tile_floats, problem_.group_inputs * phase.tile.row_size());
   }
-  constexpr int64_t kMaxParts = 8;
-  if (pieces_ == 1) parts_ = std::clamp(kPieceFloats / tile_floats, int64_t{1}, kMaxParts);
-  if (reads_padded_rows()) padded_loop_ = padded_row_loop();
+  if (reads_padded_rows() && padded_row_loop() != nullptr) {
+    padded_taps_.emplace(phases_.front().input_offsets);
+  }
+  // Rows with their padding need no tile, but masks that are found once for all of them.
+  const int64_t most_parts = padded_taps_ ? 16 : 8;
+  if (pieces_ == 1) parts_ = std::clamp(kPieceFloats / tile_floats, int64_t{1}, most_parts);
 }
 
 bool RowConvolution::reads_padded_rows() const {
@@ -110,13 +108,8 @@ bool RowConvolution::reads_padded_rows() const {
                      p.padding_mode == PaddingMode::kZeros && p.out_length <= p.in_length;
   if (!depthwise || !plain || pieces_ != 1 || phases_.front().piece(0).in_place) return false;
   const std::vector<int64_t>& offsets = phases_.front().input_offsets;
-  const auto steps = static_cast<int64_t>(offsets.size());
-  const bool is_short = p.out_length < kSharingColumns ||
-                        (p.out_length <= kMostPaddedColumns &&
-                         ceil_divide(p.out_length, kVectorFloats) * steps <= kFewProducts);
-  return is_short && steps <= kMostPaddedSteps &&
-         std::all_of(offsets.begin(), offsets.end(),
-                     [](int64_t offset) { return std::abs(offset) <= kMostPaddedOffset; });
+  return std::all_of(offsets.begin(), offsets.end(),
+                     [](int64_t offset) { return std::abs(offset) <= PaddedTaps::kMostOffset; });
 }
 
 int64_t RowConvolution::Phase::pieces() const {
@@ -224,27 +217,26 @@ void RowConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) c
 // The parts of each sample are rows that follow each other.
 void RowConvolution::run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const {
   const TapProblem& p = problem_;
-  const auto steps = static_cast<int64_t>(item.phase.input_offsets.size());
+  const auto steps = static_cast<int64_t>(padded_taps_->taps.size());
   for (int64_t part = item.first_part; part < item.end_part;) {
     const int64_t group = part % p.groups;
     const int64_t rows = std::min(item.end_part - part, p.groups - group);
     const ConvolutionArrays own = arrays_of_part(arrays, p, part);
-    padded_loop_({own.input,
-                  p.in_length,
-                  item.phase.input_offsets.data(),
-                  steps,
-                  own.weights + item.phase.weights + group * steps,
-                  rows,
-                  p.out_length,
-                  {own.output, p.out_length, 1, own.bias, own.residual, true, true, p.activation,
-                   p.residual_activation}});
+    padded_row_loop()({own.input,
+                       p.in_length,
+                       *padded_taps_,
+                       own.weights + item.phase.weights + group * steps,
+                       rows,
+                       p.out_length,
+                       {own.output, p.out_length, 1, own.bias, own.residual, true, true,
+                        p.activation, p.residual_activation}});
     part += rows;
   }
 }
 
 void RowConvolution::run_item(const Item& item, const ConvolutionArrays& arrays,
                               float* tile) const {
-  if (padded_loop_ != nullptr) return run_padded_rows(item, arrays);
+  if (padded_taps_) return run_padded_rows(item, arrays);
   const TapProblem& p = problem_;
   const Piece& piece = item.piece;
   const Phase& phase = item.phase;

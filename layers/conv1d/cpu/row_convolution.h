@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "engine/cpu/thread_pool.h"
@@ -88,7 +89,7 @@ class RowConvolution {
 
   TapProblem problem_;
   RowLoop loop_;
-  PaddedRowLoop padded_loop_ = nullptr;  // null where the problem is not for it
+  std::optional<PaddedTaps> padded_taps_;  // where rows are read with their padding
   std::vector<Phase> phases_;
   int64_t pieces_ = 0;  // most of a phase
   int64_t parts_ = 1;   // samples and groups whose inputs are packed together

@@ -261,6 +261,11 @@ TEST_CASE("every Conv1d kernel on depthwise problems of many shapes") {
   check("out_channels: 5, kernel_size: 3, dilation: 16, padding: 16", {2, 5, 208});
   check("out_channels: 9, kernel_size: 33, padding: [16, 16]", {1, 9, 14});
   check("out_channels: 4, kernel_size: 4", {3, 4, 20});
+  // All widths of a block, one and two of them; taps that leave vectors between them out.
+  for (const int length : {16, 31, 47, 64, 79, 95, 100, 113, 129, 150, 175, 191, 193, 209, 400}) {
+    check("out_channels: 19, kernel_size: 9, padding: 16, dilation: 4", {1, 19, length});
+    check("out_channels: 3, kernel_size: 2, padding: 16, dilation: 32", {2, 3, length});
+  }
   check("out_channels: 130, kernel_size: 5, padding: 2, padding_mode: circular", {2, 130, 2});
   // Strides, with and without a divisor in common with the dilation; several outputs a channel.
   check("out_channels: 6, kernel_size: 9, stride: 2, padding: 4", {1, 6, 4001});

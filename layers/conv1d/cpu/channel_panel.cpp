@@ -235,7 +235,7 @@ constexpr int kSteps = 16384;
 constexpr int kTileFloats = 32768;
 
 DenseLoop loop() {
-  return {kRows, 1, 2 * kColumns, kPanelFloats, kSteps, kTileFloats, true, run_panel};
+  return {kRows, 1, 2 * kColumns, kPanelFloats, kSteps, kTileFloats, true, true, run_panel};
 }
 
 }  // namespace

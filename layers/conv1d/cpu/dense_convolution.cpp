@@ -215,6 +215,7 @@ int64_t DenseConvolution::columns_in_place(const PhaseTaps& taps, int64_t first,
   if (!in_place_ || input + std::min(taps.offset, last_tap) < 0) return 0;
   const int64_t inputs = problem_.in_length - std::max(taps.offset, last_tap) - input;
   const int64_t exist = ceil_divide(inputs, column_stride_);
+  if (loop_.masks && exist >= count) return count;
   const int64_t unit = loop_.lanes == 1 ? 1 : block_columns_;
   return std::max<int64_t>(std::min(count, exist), 0) / unit * unit;
 }

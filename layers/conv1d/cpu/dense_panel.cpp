@@ -46,10 +46,20 @@ HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, in
   }
 }
 
-// rows x (vectors * kLanes) sums from (row, column) on.
-template <int rows, int vectors>
+// Where loads have masks, the last vector of a row's columns may be read as far as they reach.
+#if HWY_TARGET <= HWY_AVX3
+constexpr bool kMasks = true;
+#else
+constexpr bool kMasks = false;
+#endif
+
+// rows x (vectors * kLanes) sums from (row, column) on, of which the last vector is a `part` of one
+// or whole.
+template <int rows, int vectors, bool part>
 HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, int64_t column) {
   const D d;
+  const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
+  const auto last = hn::FirstN(d, static_cast<size_t>(columns - (vectors - 1) * kLanes));
   const auto* tile = reinterpret_cast<const char*>(p.tile + column);
   const float* weights = p.weights + row * p.steps;
   prefetch_block<rows, vectors>(p.output, p.output.y, row, column);
@@ -65,43 +75,47 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   HWY_UNROLL(2)
   for (const int32_t* offset = p.offsets; offset < end; ++offset, weights += kRows) {
     const auto* x = reinterpret_cast<const float*>(tile + *offset);
-    V columns[vectors];
-    for (int v = 0; v < vectors; ++v) columns[v] = hn::LoadU(d, x + v * kLanes);
+    V inputs[vectors];
+    for (int v = 0; v < vectors; ++v) {
+      const bool masked = part && v == vectors - 1;
+      inputs[v] = masked ? hn::MaskedLoad(last, d, x + v * kLanes) : hn::LoadU(d, x + v * kLanes);
+    }
     for (int r = 0; r < rows; ++r) {
       const V weight = hn::Set(d, weights[r]);
-      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(weight, columns[v], sums[r][v]);
+      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(weight, inputs[v], sums[r][v]);
     }
   }
-  const int64_t columns = HWY_MIN(p.columns - column, int64_t{vectors} * kLanes);
   store_sums<rows>(d, p.output, whole_vectors, row, column, columns, sums);
 }
 
 using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);
 
 // Blocks of 1 to 6 vectors, as far as the registers reach.
-template <int rows>
+template <int rows, bool part>
 struct Blocks {
   static constexpr int kWidest = static_cast<int>(widest_block(rows, kRows, kVectors));
   static constexpr Block kTable[] = {
-      block<rows, 1>,
-      block<rows, kWidest >= 2 ? 2 : kWidest>,
-      block<rows, kWidest >= 3 ? 3 : kWidest>,
-      block<rows, kWidest >= 4 ? 4 : kWidest>,
-      block<rows, kWidest >= 5 ? 5 : kWidest>,
-      block<rows, kWidest>,
+      block<rows, 1, part>,
+      block<rows, kWidest >= 2 ? 2 : kWidest, part>,
+      block<rows, kWidest >= 3 ? 3 : kWidest, part>,
+      block<rows, kWidest >= 4 ? 4 : kWidest, part>,
+      block<rows, kWidest >= 5 ? 5 : kWidest, part>,
+      block<rows, kWidest, part>,
   };
 };
 
 template <int rows>
 void row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
-  constexpr int kWidest = Blocks<rows>::kWidest;
+  constexpr int kWidest = Blocks<rows, false>::kWidest;
   int64_t vectors = 0;
   for (int64_t column = 0; column < p.columns; column += vectors * kLanes) {
     const int64_t left = (p.columns - column + kLanes - 1) / kLanes;
     // A single vector's products would wait for each other.
     vectors = left == kWidest + 1 ? (left + 1) / 2 : HWY_MIN(left, int64_t{kWidest});
     p.ahead->fetch_portion();
-    Blocks<rows>::kTable[vectors - 1](p, whole_vectors, row, column);
+    const bool part = kMasks && p.columns - column < vectors * kLanes;
+    const Block* table = part ? Blocks<rows, kMasks>::kTable : Blocks<rows, false>::kTable;
+    table[vectors - 1](p, whole_vectors, row, column);
   }
 }
 
@@ -133,7 +147,8 @@ constexpr int kTileFloats = 32768;
 constexpr int kSteps = 512;
 
 DenseLoop loop() {
-  return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, kTileFloats, false, run_panel};
+  return {kRows, kLanes, kVectors * kLanes, kPanelFloats, kSteps, kTileFloats,
+          false, kMasks, run_panel};
 }
 
 }  // namespace

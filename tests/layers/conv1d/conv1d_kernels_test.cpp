@@ -155,6 +155,15 @@ TEST_CASE("every Conv1d kernel on kernels of one tap") {
   }
 }
 
+// Read where they are up to the last input, whose vector is one of two or three, or alone.
+TEST_CASE("every Conv1d kernel on rows that end within a vector") {
+  uint64_t seed = 400;
+  for (const int length : {15, 17, 33, 47, 49, 63, 97, 141, 250, 301}) {
+    check_kernels({"Conv1d", "{out_channels: 29, kernel_size: 1}", {{{2, 18, length}}}, seed++});
+    check_kernels({"Conv1d", "{out_channels: 13, kernel_size: 3}", {{{1, 24, length}}}, seed++});
+  }
+}
+
 // Rows in place and packed, with whole blocks and a last one of every width; taps that ascend and,
 // transposed, descend.
 TEST_CASE("every Conv1d kernel on rows whose taps lie close together") {

@@ -23,6 +23,16 @@ constexpr int64_t kEnoughPoints = 1024;
 constexpr int64_t kEnoughSpans = 8;
 // Spectra of several segments that weights are read for once.
 constexpr int64_t kBlockBytes = int64_t{4} << 20;
+// So many output channels pay for transforming an input once more: threads that have channels of
+// their own read their part of the weights alone, and write no lines of memory in turns.
+constexpr int64_t kOutputsOfATerm = 8;
+constexpr int64_t kMostSlots = 256;
+
+// Consecutive items that a slot begins with.
+struct Share {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
 
 int64_t terms(const TapProblem& p, const Strands& strands) {
   return p.group_inputs * strands.count;
@@ -91,11 +101,15 @@ FftConvolution::FftConvolution(const TapProblem& problem, const FftCut& cut, int
   const int64_t spectra = terms() * points() * kFloatBytes;
   const int64_t most = terms() == 1 ? 1 : RingTransform::kMostProducts;
   block_segments_ = std::clamp(std::min(kBlockBytes / spectra, segments_), int64_t{1}, most);
-  const int64_t blocks = problem_.batch * problem_.groups * ceil_divide(segments_, block_segments_);
+  const int64_t parts = problem_.batch * problem_.groups;
+  const int64_t blocks = parts * ceil_divide(segments_, block_segments_);
+  const int64_t shared = ceil_divide(threads, parts);
   if (blocks < threads) {
     output_parts_ = std::min<int64_t>(ceil_divide(threads, blocks), problem_.group_outputs);
+  } else if (shared * terms() * kOutputsOfATerm <= problem_.group_outputs) {
+    output_parts_ = shared;
   }
-  slots_ = std::min<int64_t>(threads, blocks * output_parts_);
+  slots_ = std::min<int64_t>({threads, blocks * output_parts_, kMostSlots});
 }
 
 // A signal, the spectra of an item's inputs, and those of one output channel.
@@ -136,15 +150,16 @@ Tensor FftConvolution::pack_weights(
   return packed;
 }
 
-// Samples of a group follow one another, so that its weights are still in a cache.
+// Samples of a group's output channels follow one another, so that weights are still in a cache.
 FftConvolution::Item FftConvolution::item(int64_t index) const {
-  const int64_t part = index % output_parts_;
-  index /= output_parts_;
   const int64_t blocks = ceil_divide(segments_, block_segments_);
   const int64_t segment = index % blocks * block_segments_;
   index /= blocks;
-  return {index % problem_.batch,
-          index / problem_.batch,
+  const int64_t sample = index % problem_.batch;
+  index /= problem_.batch;
+  const int64_t part = index % output_parts_;
+  return {sample,
+          index / output_parts_,
           segment,
           std::min(block_segments_, segments_ - segment),
           part * problem_.group_outputs / output_parts_,
@@ -156,15 +171,24 @@ void FftConvolution::run(const ConvolutionArrays& arrays, float* workspace,
   const int64_t items =
       problem_.batch * problem_.groups * ceil_divide(segments_, block_segments_) * output_parts_;
   const int64_t grain = std::min(grain_of(items, seconds_), ceil_divide(items, slots_));
-  const bool alone = seconds_ < kMinSharedSeconds;
-  std::atomic<int64_t> next = 0;
-  // Each slot takes items until none is left.
-  threads.parallel_for(alone ? 1 : slots_, 1, [&](int64_t first_slot, int64_t end_slot) {
+  const int64_t slots = seconds_ < kMinSharedSeconds ? 1 : slots_;
+  Share shares[kMostSlots];
+  for (int64_t s = 0; s < slots; ++s) {
+    shares[s].next = s * items / slots;
+    shares[s].end = (s + 1) * items / slots;
+  }
+  const auto run_share = [&](Share& share, float* slot) {
+    for (int64_t i; (i = share.next.fetch_add(grain)) < share.end;) {
+      for (const int64_t end = std::min(i + grain, share.end); i < end; ++i) {
+        run_item(item(i), arrays, slot);
+      }
+    }
+  };
+  // Each slot has the same share in every run, and then takes what others have left.
+  threads.parallel_for(slots, 1, [&](int64_t first_slot, int64_t end_slot) {
     for (int64_t s = first_slot; s < end_slot; ++s) {
-      for (int64_t i; (i = next.fetch_add(grain)) < items;) {
-        for (const int64_t end = std::min(i + grain, items); i < end; ++i) {
-          run_item(item(i), arrays, workspace + s * slot_floats());
-        }
+      for (int64_t i = 0; i < slots; ++i) {
+        run_share(shares[(s + i) % slots], workspace + s * slot_floats());
       }
     }
   });

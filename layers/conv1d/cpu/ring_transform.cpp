@@ -85,10 +85,14 @@ HWY_INLINE void join(Complex* a, const Roots& c) {
   a[3] = times_conjugate(add_i(odd, odd_i), c.c3);
 }
 
+HWY_INLINE Roots broadcast_roots(const float* roots) {
+  return {broadcast(roots), broadcast(roots + 2), broadcast(roots + 4)};
+}
+
 // One node of 4 m numbers, in place.
 template <bool kForward>
 HWY_INLINE void radix4(float* re, int64_t plane, int64_t m, const float* roots) {
-  const Roots c = {broadcast(roots), broadcast(roots + 2), broadcast(roots + 4)};
+  const Roots c = broadcast_roots(roots);
   for (float* end = re + m; re < end; re += kLanes) {
     Complex a[4];
     HWY_UNROLL(4)
@@ -116,6 +120,42 @@ void radix2(float* re, int64_t plane, int64_t m) {
     }
   }
 }
+
+#if HWY_TARGET <= HWY_AVX3
+// The root of 8 m numbers, in place, and radix 4 of its two children, for which there are
+// registers.
+template <bool kForward>
+void radix8(float* re, int64_t plane, int64_t m, const float* roots) {
+  const V half = hn::Set(D(), 0.70710678118654752f);
+  const Complex c = {half, half};
+  for (float* end = re + m; re < end; re += kLanes) {
+    Complex a[8];
+    HWY_UNROLL(8)
+    for (int k = 0; k < 8; ++k) a[k] = load(re + k * m, re + k * m + plane);
+    if constexpr (kForward) {
+      HWY_UNROLL(4)
+      for (int k = 0; k < 4; ++k) {
+        const Complex t = times(a[k + 4], c);
+        a[k + 4] = sub(a[k], t);
+        a[k] = add(a[k], t);
+      }
+      split(a, broadcast_roots(roots));
+      split(a + 4, broadcast_roots(roots + 6));
+    } else {
+      join(a, broadcast_roots(roots));
+      join(a + 4, broadcast_roots(roots + 6));
+      HWY_UNROLL(4)
+      for (int k = 0; k < 4; ++k) {
+        const Complex t = sub(a[k], a[k + 4]);
+        a[k] = add(a[k], a[k + 4]);
+        a[k + 4] = times_conjugate(t, c);
+      }
+    }
+    HWY_UNROLL(8)
+    for (int k = 0; k < 8; ++k) store(a[k], re + k * m, re + k * m + plane);
+  }
+}
+#endif
 
 // Node `node` at `depth`, of `size` numbers, down to vectors, or back.
 template <bool kForward>
@@ -149,6 +189,15 @@ void all_passes(const RingTransform& t, float* signal) {
   // Pairs of levels, and one more where their number is odd.
   const bool odd = hwy::Num0BitsBelowLS1Bit_Nonzero64(static_cast<uint64_t>(n / kLanes)) % 2 != 0;
   if (!odd) return passes<kForward>(t, signal, n, 0, 0);
+#if HWY_TARGET <= HWY_AVX3
+  const int64_t m = n / 8;
+  if (m >= kLanes) {
+    if (kForward) radix8<true>(signal, t.plane(), m, t.roots(1));
+    for (int64_t k = 0; k < 8; ++k) passes<kForward>(t, signal + k * m, m, 3, k);
+    if (!kForward) radix8<false>(signal, t.plane(), m, t.roots(1));
+    return;
+  }
+#endif
   if (kForward) radix2<true>(signal, t.plane(), n / 2);
   for (int64_t k = 0; k < 2; ++k) passes<kForward>(t, signal + k * (n / 2), n / 2, 1, k);
   if (!kForward) radix2<false>(signal, t.plane(), n / 2);

@@ -7,6 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "layers/conv1d/cpu/padded_rows.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -134,8 +135,13 @@ void run_block(const PaddedRows& p, int64_t column) {
   const float* input = p.input + column;
   const float* weights = p.weights;
   const int64_t rows = p.rows, in_length = p.in_length;
+  const bool fetches = p.fetches;
   const PanelOutput output = p.output;
   for (int64_t row = 0; row < rows; ++row, input += in_length, weights += steps) {
+    if (fetches) {
+      HWY_UNROLL(12)
+      for (int v = 0; v < vectors; ++v) hwy::Prefetch(input + rows * in_length + v * kLanes);
+    }
     hn::Vec<D> sums[vectors];
     add_row(block, input, weights, sums);
     if (whole_vectors) {

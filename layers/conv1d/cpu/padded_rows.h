@@ -43,6 +43,8 @@ struct PaddedRows {
   int64_t rows;
   int64_t columns;  ///< at most in_length
   PanelOutput output;
+  bool fetches;  ///< asks for as many rows behind them, which are far away and short for the
+                 ///< machine to foresee
 };
 
 /// Computes every row.

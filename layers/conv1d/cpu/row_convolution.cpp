@@ -24,6 +24,8 @@ constexpr int64_t kBlockVectors = 12;
 constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
+// More inputs than that are not in the cache of a core.
+constexpr int64_t kFarFloats = int64_t{1} << 18;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
 constexpr int64_t kMinInPlace = 512;
 constexpr double kStepsPerSecond = 20e9;
@@ -218,6 +220,7 @@ void RowConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) c
 void RowConvolution::run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const {
   const TapProblem& p = problem_;
   const auto steps = static_cast<int64_t>(padded_taps_->taps.size());
+  const int64_t inputs = p.batch * p.groups * p.in_length;
   for (int64_t part = item.first_part; part < item.end_part;) {
     const int64_t group = part % p.groups;
     const int64_t rows = std::min(item.end_part - part, p.groups - group);
@@ -229,7 +232,8 @@ void RowConvolution::run_padded_rows(const Item& item, const ConvolutionArrays& 
                        rows,
                        p.out_length,
                        {own.output, p.out_length, 1, own.bias, own.residual, true, true,
-                        p.activation, p.residual_activation}});
+                        p.activation, p.residual_activation},
+                       inputs > kFarFloats});
     part += rows;
   }
 }

@@ -367,6 +367,7 @@ int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
 GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) {
   GemmPlan plan;
   plan.fold = fold_phases(tap_problem(p).taps, split);
+  if (plan.fold.taps > kMostGemmTaps) return plan;
   const int64_t unit_elements = kUnitBytes / static_cast<int64_t>(size_of(p.dtype));
   while (plan.unit_taps * 2 * p.group_inputs() <= unit_elements &&
          plan.unit_taps < plan.fold.taps) {

@@ -128,6 +128,10 @@ bool by_matrices(const Conv1dProblem& problem, const GemmPlan& plan);
 /// Tiles of all samples and groups.
 int64_t implicit_gemm_tiles(const Conv1dProblem& problem, const GemmPlan& plan);
 
+/// Beyond so many taps of a fold an FFT is faster; those of a split one with far taps are zeros
+/// nearly all, and take seconds to plan.
+inline constexpr int64_t kMostGemmTaps = 1024;
+
 /// Plans a problem, or gives one that is not valid where the tile cannot compute it.
 GemmPlan plan_gemm(const Conv1dProblem& problem, const GemmTile& tile, int64_t split);
 

@@ -10,7 +10,6 @@
 namespace engine::cuda {
 namespace {
 
-constexpr int64_t kMostTaps = 1024;    // beyond that, an FFT is faster
 constexpr int64_t kMostStride = 1024;  // of what a tile reads
 constexpr int64_t kMostDilation = 1 << 20;
 
@@ -32,10 +31,10 @@ std::string weight_key(const Conv1dProblem& p, const GemmTile& tile, const GemmP
 }  // namespace
 
 bool implicit_gemm_allows(const Conv1dProblem& p) {
-  if (p.stride > kMostStride || p.kernel_size > kMostTaps) return false;
+  if (p.stride > kMostStride || p.kernel_size > kMostGemmTaps) return false;
   if (p.dilation > kMostDilation) return false;
   if (p.groups * p.out_channels > INT32_MAX / 8 || p.group_inputs() > (1 << 20)) return false;
-  return fold_phases(tap_problem(p).taps, 1).taps <= kMostTaps;
+  return fold_phases(tap_problem(p).taps, 1).taps <= kMostGemmTaps;
 }
 
 double implicit_gemm_elements(const Conv1dProblem& p) {

@@ -8,9 +8,8 @@
 // and its launch; how windows are turned is in turn_window_sm90.h, how rows are stored in
 // turn_store_sm90.h.
 //
-// Threads: two warpgroups multiply, 64 rows each of a tile of 128, or of 64 rows half of the
-// columns
-//   each. Of eight more warps one starts copies, three turn windows, four store.
+// Threads: two warpgroups multiply: 64 rows each of a tile of 128, or half the columns of 64 rows.
+//   Of eight more warps one starts copies, three turn windows, four store.
 // Shared memory: a ring of windows of x with their sides; all weights, or a ring of those of a
 //   stage; the results of a tile on their way to y. Once turned, a window is a valid operand at
 //   every position, so that it serves all taps.
@@ -19,9 +18,8 @@
 //   once for each block where they are resident, else once for each tile, from the L2.
 // Requires: sm_90a; rows of x that begin and end at multiples of 16 bytes; stride 1; zero padding;
 //   activations that are bends; no residual.
-// Limited by: memory, with few taps; with more, the tensor cores, whose operands and everything
-// else
-//   go through shared memory. Measured parts: docs/benchmarks.md.
+// Limited by: memory, with few taps; with more, the tensor cores, whose operands go through shared
+//   memory as everything else does. Measured parts: docs/benchmarks.md.
 #pragma once
 
 #include <algorithm>

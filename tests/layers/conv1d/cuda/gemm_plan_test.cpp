@@ -194,6 +194,19 @@ TEST_CASE("a plan that shared memory does not hold twice is not valid") {
   CHECK_FALSE(plan_gemm(p, tile, 1).valid);
 }
 
+TEST_CASE("phases of far taps are not split, which would leave nearly nothing but zeros") {
+  Conv1dProblem p;
+  p.in_channels = 6;
+  p.out_channels = 3;
+  p.kernel_size = 200;
+  p.dilation = 300;
+  p.in_length = p.out_length = 400;
+  p.pad_left = p.pad_right = p.dilation * (p.kernel_size - 1) / 2;
+  const GemmTile tile{64, 128, 128, 1, 80 * 1024};
+  CHECK(cuda::plan_gemm(p, tile, 1).valid);
+  CHECK_FALSE(cuda::plan_gemm(p, tile, 2).valid);
+}
+
 TEST_CASE("tiles overlap by a sector where rows of the output are not aligned") {
   Conv1dProblem p;
   p.in_channels = p.out_channels = 16;

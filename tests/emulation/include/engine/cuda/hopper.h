@@ -96,7 +96,8 @@ static_assert(sizeof(EmulatedTensorMap) <= sizeof(TensorMap));
 // In place of tensor_map(), which asks the driver.
 inline TensorMap emulated_tensor_map(const TensorRows& tensor, int box_rows, int box_length,
                                      bool swizzled) {
-  if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0 || tensor.length * size_of(tensor.dtype) % 16 != 0) {
+  if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0 ||
+      tensor.length * size_of(tensor.dtype) % 16 != 0) {
     test::emulator::fail("a tensor's rows are not aligned");
   }
   const EmulatedTensorMap described{static_cast<const char*>(tensor.data),

@@ -29,7 +29,7 @@ Conv1dKernel conv1d_fft();
 Conv1dKernel conv1d_split_reduction();
 
 /// On Hopper's tensor cores (implicit_gemm_sm90.cuh). Requires runs_sm90(), kernels of at most 1024
-/// taps, and strides up to 1024.
+/// taps, strides up to 1024, and in fp32 at least 16 products.
 Conv1dKernel conv1d_implicit_gemm_sm90();
 
 /// On Hopper's tensor cores with operands gathered from rows of x (gather_gemm_sm90.cuh), in TF32
@@ -43,7 +43,7 @@ Conv1dKernel conv1d_gather_gemm_sm90();
 Conv1dKernel conv1d_turn_gemm_sm90();
 
 /// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024
-/// taps, strides up to 1024, and that two stages of a tile fit 80 KB.
+/// taps, strides up to 1024, in fp32 at least 16 products, and that two stages of a tile fit 80 KB.
 Conv1dKernel conv1d_implicit_gemm_sm80();
 
 /// Whether this build has code for Hopper, and the machine's first GPU is one. Where there is no

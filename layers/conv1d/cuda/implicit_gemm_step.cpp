@@ -12,6 +12,9 @@ namespace {
 
 constexpr int64_t kMostStride = 1024;  // of what a tile reads
 constexpr int64_t kMostDilation = 1 << 20;
+// Tensor cores truncate when they add: three TF32 products for one are as accurate as f32 where a
+// sum has at least so many.
+constexpr int64_t kFewestSplitProducts = 16;
 
 Tensor pack_weights(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                     const Tensor& weight) {
@@ -33,6 +36,7 @@ std::string weight_key(const Conv1dProblem& p, const GemmTile& tile, const GemmP
 bool implicit_gemm_allows(const Conv1dProblem& p) {
   if (p.stride > kMostStride || p.kernel_size > kMostGemmTaps) return false;
   if (p.dilation > kMostDilation) return false;
+  if (p.precision == Precision::kFp32 && p.reduction() < kFewestSplitProducts) return false;
   if (p.groups * p.out_channels > INT32_MAX / 8 || p.group_inputs() > (1 << 20)) return false;
   return fold_phases(tap_problem(p).taps, 1).taps <= kMostGemmTaps;
 }

@@ -12,7 +12,8 @@ using ImplicitGemmLaunch = void (*)(const ImplicitGemm& gemm, int64_t shared_byt
                                     CudaStream stream);
 
 /// Whether sizes are within what plans count with: kernels of at most 1024 taps, strides up to
-/// 1024, dilations up to 2^20.
+/// 1024, dilations up to 2^20; and in fp32 whether sums are long enough for split operands to be as
+/// accurate as f32: at least 16 products.
 bool implicit_gemm_allows(const Conv1dProblem& problem);
 
 /// Elements of x and y together.

@@ -422,6 +422,16 @@ TEST_CASE("the GPU's choice for depthwise problems") {
                cuda, Precision::kFp16) == "conv1d_depthwise_packs_cuda");
 }
 
+TEST_CASE("the GPU computes fp32 sums of few products in f32 arithmetic") {
+  if (!has_cuda_row("conv1d_direct_cuda")) return;
+  const auto cuda = Device::Type::kCuda;
+  const Shape long_signal{16, 1, 160000};
+  CHECK(chosen("{out_channels: 512, kernel_size: 10, stride: 5}", long_signal, cuda) ==
+        "conv1d_direct_cuda");
+  CHECK(chosen("{out_channels: 512, kernel_size: 10, stride: 5}", long_signal, cuda,
+               Precision::kTf32) != "conv1d_direct_cuda");
+}
+
 TEST_CASE("the GPU's choice for kernels of one tap") {
   if (!has_cuda_row("conv1d_pointwise_cublas")) return;
   for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {

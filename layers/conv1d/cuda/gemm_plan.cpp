@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "engine/cuda/blas.h"
@@ -335,6 +336,12 @@ GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
   return plan;
 }
 
+// Taps of the fold of a convolution, known without its table, which far taps would make large.
+int64_t split_taps(const Conv1dProblem& p, int64_t split) {
+  const int64_t far = p.dilation * (p.kernel_size - 1), last = p.stride * (split - 1);
+  return (far + last) / std::gcd(p.kernel_size > 1 ? p.dilation : 0, p.stride) + 1;
+}
+
 // What part `part` of a weight is.
 float part_of(float value, int part, const Conv1dProblem& problem, const GemmTile& tile) {
   if (problem.dtype != DType::kF32) return value;
@@ -366,8 +373,8 @@ int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
 
 GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) {
   GemmPlan plan;
+  if (split > 1 && split_taps(p, split) > kMostGemmTaps) return plan;
   plan.fold = fold_phases(tap_problem(p).taps, split);
-  if (plan.fold.taps > kMostGemmTaps) return plan;
   const int64_t unit_elements = kUnitBytes / static_cast<int64_t>(size_of(p.dtype));
   while (plan.unit_taps * 2 * p.group_inputs() <= unit_elements &&
          plan.unit_taps < plan.fold.taps) {

@@ -205,6 +205,8 @@ TEST_CASE("phases of far taps are not split, which would leave nearly nothing bu
   const GemmTile tile{64, 128, 128, 1, 80 * 1024};
   CHECK(cuda::plan_gemm(p, tile, 1).valid);
   CHECK_FALSE(cuda::plan_gemm(p, tile, 2).valid);
+  p.dilation = 1 << 20;  // a table of them would take 3 GB
+  CHECK_FALSE(cuda::plan_gemm(p, tile, 2).valid);
 }
 
 TEST_CASE("tiles overlap by a sector where rows of the output are not aligned") {

@@ -29,7 +29,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
 
 void set_operands(TurnGemm& gemm, const Conv1dProblem& p, const void* x, void* y,
                   decltype(&tensor_map) make_map) {
-  const int unit = kTurnUnitBytes / static_cast<int>(size_of(p.dtype));
+  const int unit = kUnitBytes / static_cast<int>(size_of(p.dtype));
   const TensorRows rows{x, p.dtype, p.batch * p.groups, p.group_inputs(), p.in_length};
   gemm.windows = make_map(rows, kTurnChannels, kSwizzledUnits * unit, true);
   gemm.sides = make_map(rows, kTurnChannels, unit, false);

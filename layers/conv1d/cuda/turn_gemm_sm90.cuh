@@ -218,9 +218,9 @@ struct TurnProducts {
   __device__ __forceinline__ void multiply_stage(int slot, int weight_slot, bool first) {
     const int positions =
         (kTurnBoxes * kSwizzledUnits + p.side_count) * Tile::Turner::kUnitPositions;
-    const uint32_t weights = uniform(memory.weights_at(p, weight_slot) / kTurnUnitBytes + row);
+    const uint32_t weights = uniform(memory.weights_at(p, weight_slot) / kUnitBytes + row);
     for (int w = 0; w < p.window_count; ++w) {
-      const uint32_t window = uniform(memory.window(p, slot, w) / kTurnUnitBytes + column);
+      const uint32_t window = uniform(memory.window(p, slot, w) / kUnitBytes + column);
 #pragma unroll 1
       for (int tap = p.first_tap[w]; tap < p.first_tap[w + 1]; ++tap) {
         start_tap(weights + tap * kStageUnits * Tile::kRows, window + p.shift[tap], positions,
@@ -291,7 +291,7 @@ __device__ __forceinline__ void stage_rows(const TurnGemm& p, const GemmTilePlac
   for (int h = 0; h < 2; ++h) {
     const int staged = fragment_row(h);
     const T* y = row_of<T>(p, place, place.row + products.row + turn_row_at(staged));
-    const int skew = elements_behind(y, kTurnUnitBytes);  // the same for all lanes
+    const int skew = elements_behind(y, kUnitBytes);  // the same for all lanes
     const uint32_t target = staging + staged * kStagedPitch<T> +
                             sizeof(T) * (products.column + skew + threadIdx.x % 4 * 2);
     if (skew % 2 == 0) {

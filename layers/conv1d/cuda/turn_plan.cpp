@@ -40,18 +40,17 @@ void lay_shared_memory(TurnPlan& plan, int64_t shared_bytes, bool streamed) {
   constexpr int64_t kFewestStages = 3;   // with resident weights
   constexpr int64_t kMostRowTiles = 64;  // a block keeps the weights of one
   const int64_t bytes = shared_bytes - plan.staging_bytes();
-  const int64_t window_bytes = plan.windows * plan.window_stride();
   const auto ring = [](int64_t free_bytes, int64_t stage_bytes) {
     return static_cast<int>(std::clamp<int64_t>(free_bytes / stage_bytes, 0, kMostTurnRing));
   };
   const auto windows_beside = [&](int64_t weight_stages) {
-    return ring(bytes - weight_stages * plan.weight_bytes, window_bytes);
+    return ring(bytes - weight_stages * plan.weight_bytes, plan.window_bytes());
   };
   plan.resident =
       !streamed && plan.row_tiles <= kMostRowTiles && windows_beside(plan.stages) >= kFewestStages;
   // More windows than weights, since windows wait for being turned.
   plan.weight_ring =
-      plan.resident ? plan.stages : ring(bytes, window_bytes * 3 / 2 + plan.weight_bytes);
+      plan.resident ? plan.stages : ring(bytes, plan.window_bytes() * 3 / 2 + plan.weight_bytes);
   plan.ring = windows_beside(plan.weight_ring);
 }
 
@@ -64,7 +63,7 @@ double tile_cycles(const TurnPlan& plan) {
   constexpr double kL2BytesPerCycle = 29.0;
   const double products = 4.0 * plan.rows;  // of a tap
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
-  const double bytes = static_cast<double>(plan.windows * plan.window_stride()) + streamed;
+  const double bytes = static_cast<double>(plan.window_bytes()) + streamed;
   const double stage = std::max(plan.taps * (products + kTap), bytes / kL2BytesPerCycle);
   return plan.stages * stage + kTile + kRow * plan.rows;
 }

@@ -14,18 +14,18 @@
 
 #include "engine/round_up.h"
 #include "layers/conv1d/conv1d_problem.h"
+#include "layers/conv1d/cuda/gemm_plan.h"
 #include "layers/conv1d/phase_fold.h"
 
 namespace engine::cuda {
 
 inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a tile
-inline constexpr int kTurnUnitBytes = 16;
 inline constexpr int kTurnChannels = 32;
 inline constexpr int kMostTurnSides = 8;
 inline constexpr int kMostTurnTaps = 16;
 inline constexpr int kMostTurnRing = 8;
 inline constexpr int kTurnWindowBytes = kTurnChannels * kTurnColumnBytes;
-inline constexpr int kTurnSideBytes = kTurnChannels * kTurnUnitBytes;
+inline constexpr int kTurnSideBytes = kTurnChannels * kUnitBytes;
 
 /// Bytes of a row of results on its way to y, of elements of `size` bytes: what a warp puts there
 /// at once, 8 rows x 8 columns, lies in different banks.
@@ -68,14 +68,15 @@ struct TurnPlan {
   double tile_cycles = 0.0;  ///< predicted
   bool valid = false;
 
-  int unit_width() const { return kTurnUnitBytes / size; }  ///< elements
+  int unit_width() const { return kUnitBytes / size; }  ///< elements
   /// From a window to the next: boxes of the copy engine begin at multiples of 1024.
   int64_t window_stride() const {
     return kTurnWindowBytes + round_up(int64_t{sides} * kTurnSideBytes, 1024);
   }
+  int64_t window_bytes() const { return windows * window_stride(); }  ///< of a stage
   int64_t staging_bytes() const { return int64_t{rows} * turn_staged_pitch(size); }
   int64_t shared_bytes() const {
-    return staging_bytes() + ring * windows * window_stride() + weight_ring * weight_bytes;
+    return staging_bytes() + ring * window_bytes() + weight_ring * weight_bytes;
   }
   /// Blocks of a persistent kernel.
   int64_t blocks(const Conv1dProblem& problem, int64_t multiprocessors) const;

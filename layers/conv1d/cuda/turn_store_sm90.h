@@ -127,7 +127,7 @@ struct StoredRows {
 template <typename T>
 __device__ __forceinline__ void store_rows(const TurnGemm& p, const GemmTilePlace& place,
                                            int first_row, uint32_t staging, int warp, int warps) {
-  constexpr int kWidth = kTurnUnitBytes / sizeof(T);
+  constexpr int kWidth = kUnitBytes / sizeof(T);
   const StoredColumns<T> columns(p, place);
   const int end = min(kStagedRows, p.group_outputs - first_row);
   for (int first = warp; first < min(end, 8); first += warps) {

@@ -15,7 +15,7 @@
 
 namespace engine::cuda {
 
-inline constexpr int kTurnBoxBytes = kTurnChannels * kSwizzledUnits * kTurnUnitBytes;
+inline constexpr int kTurnBoxBytes = kTurnChannels * kSwizzledUnits * kUnitBytes;
 inline constexpr int kTurnBoxes = kTurnWindowBytes / kTurnBoxBytes;
 
 /// How 16-bit elements are turned: 32 channels x 8 positions at once, of which a lane reads the row
@@ -28,13 +28,13 @@ class HalfTurner {
   __device__ __forceinline__ explicit HalfTurner(int positions) {
     static_assert(kTurnChannels == 32, "a lane has a channel");
     const int lane = threadIdx.x % 32;
-    row_in_box_ = (lane * kSwizzledUnits + lane % 8) * kTurnUnitBytes;
-    row_in_side_ = lane * kTurnUnitBytes;
-    turned_ = (lane / 8 * positions + lane % 8) * kTurnUnitBytes;
+    row_in_box_ = (lane * kSwizzledUnits + lane % 8) * kUnitBytes;
+    row_in_side_ = lane * kUnitBytes;
+    turned_ = (lane / 8 * positions + lane % 8) * kUnitBytes;
   }
   /// Takes part `part` of kSwizzledUnits of a box; where it goes is counted in boxes and parts.
   __device__ __forceinline__ void load(uint32_t box, int part, uint32_t (&words)[4]) const {
-    load_transposed(box + (row_in_box_ ^ part * kTurnUnitBytes), words);
+    load_transposed(box + (row_in_box_ ^ part * kUnitBytes), words);
   }
   __device__ __forceinline__ void store(uint32_t window, int box, int part,
                                         const uint32_t (&words)[4]) const {
@@ -46,7 +46,7 @@ class HalfTurner {
   }
   __device__ __forceinline__ void store_side(uint32_t window, int unit,
                                              const uint32_t (&words)[4]) const {
-    store_matrices(window + turned_ + unit * kUnitPositions * kTurnUnitBytes, words);
+    store_matrices(window + turned_ + unit * kUnitPositions * kUnitBytes, words);
   }
 
  private:
@@ -64,12 +64,11 @@ class FloatTurner {
   __device__ __forceinline__ explicit FloatTurner(int positions)
       : positions_(positions), lane_(threadIdx.x % 32) {}
   __device__ __forceinline__ void load(uint32_t box, int part, uint32_t (&words)[4]) const {
-    constexpr int kRowBytes = kSwizzledUnits * kTurnUnitBytes;
+    constexpr int kRowBytes = kSwizzledUnits * kUnitBytes;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int channel = 4 * part + i;
-      words[i] =
-          load_shared(box + channel * kRowBytes + (lane_ * 4 ^ channel % 8 * kTurnUnitBytes));
+      words[i] = load_shared(box + channel * kRowBytes + (lane_ * 4 ^ channel % 8 * kUnitBytes));
     }
   }
   __device__ __forceinline__ void store(uint32_t window, int box, int part,
@@ -79,7 +78,7 @@ class FloatTurner {
   __device__ __forceinline__ void load_side(uint32_t side, uint32_t (&words)[4]) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      words[i] = load_shared(side + (lane_ / 4 * 4 + i) * kTurnUnitBytes + lane_ % 4 * 4);
+      words[i] = load_shared(side + (lane_ / 4 * 4 + i) * kUnitBytes + lane_ % 4 * 4);
     }
   }
   __device__ __forceinline__ void store_side(uint32_t window, int unit,
@@ -95,7 +94,7 @@ class FloatTurner {
     unit.y = __float_as_uint(round_to_tf32(__uint_as_float(words[1])));
     unit.z = __float_as_uint(round_to_tf32(__uint_as_float(words[2])));
     unit.w = __float_as_uint(round_to_tf32(__uint_as_float(words[3])));
-    store_shared_16(window + (channels * positions_ + position) * kTurnUnitBytes, unit);
+    store_shared_16(window + (channels * positions_ + position) * kUnitBytes, unit);
   }
 
   int positions_;

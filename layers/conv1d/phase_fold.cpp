@@ -13,26 +13,27 @@ struct Product {
   int64_t offset;
 };
 
-std::vector<Product> products(const TapRule& rule, int64_t split) {
+std::vector<Product> products(const TapRule& rule, int64_t split, int64_t lead) {
   std::vector<Product> all;
   for (int64_t r = 0; r < rule.phases(); ++r) {
-    const PhaseTaps taps = rule.phase(r);
+    // Those before `lead` are outputs of the column before.
+    const int64_t before = r < lead ? 1 : 0;
+    const PhaseTaps taps = rule.phase(r - lead + before * rule.phases());
     for (int64_t s = 0; s < split; ++s) {
       for (int64_t i = 0; i < taps.count; ++i) {
         all.push_back({r * split + s, taps.first + i * taps.step,
-                       taps.offset + i * taps.shift + s * rule.in_stride()});
+                       taps.offset + i * taps.shift + (s - before) * rule.in_stride()});
       }
     }
   }
   return all;
 }
 
-}  // namespace
-
-PhaseFold fold_phases(const TapRule& rule, int64_t split) {
-  const std::vector<Product> all = products(rule, split);
+PhaseFold fold_behind(const TapRule& rule, int64_t split, int64_t lead) {
+  const std::vector<Product> all = products(rule, split, lead);
   PhaseFold fold;
   fold.phases = rule.phases() * split;
+  fold.lead = lead;
   fold.stride = rule.in_stride() * split;
   int64_t last = 0;
   if (!all.empty()) {
@@ -50,6 +51,16 @@ PhaseFold fold_phases(const TapRule& rule, int64_t split) {
     fold.tap_table[static_cast<size_t>(p.phase * fold.taps + u)] = p.tap;
   }
   return fold;
+}
+
+}  // namespace
+
+PhaseFold fold_phases(const TapRule& rule, int64_t split) {
+  const PhaseFold fold = fold_behind(rule, split, 0);
+  const int64_t lead = rule.pad_left() % rule.phases();
+  if (lead == 0) return fold;
+  const PhaseFold behind = fold_behind(rule, split, lead);
+  return behind.taps < fold.taps ? behind : fold;
 }
 
 }  // namespace engine

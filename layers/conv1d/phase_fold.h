@@ -1,12 +1,14 @@
 // A Conv1d or ConvTranspose1d as one strided convolution without padding, whose outputs are rows:
 // the form that implicit GEMM kernels compute.
 //
-// Row i = m * phases + r of group g holds output positions q * phases + r of channel m, so
-//   y[b, g M + m, q phases + r] = f(bias[g M + m] + sum over c, u < taps of
+// Row i = m * phases + r of group g holds output positions q * phases + r - lead of channel m, so
+//   y[b, g M + m, q phases + r - lead] = f(bias[g M + m] + sum over c, u < taps of
 //       w[g, m, c, tap(r, u)] * x[b, g C + c, q stride + first + u spacing])
 // where tap(r, u) is -1 for a product that phase r does not have. ConvTranspose1d has as many
 // phases as its stride: every phase is an ordinary convolution, and all share the same inputs.
-// Conv1d has one, or more where few output channels leave rows of a tile empty.
+// Conv1d has one, or more where few output channels leave rows of a tile empty. The first `lead`
+// rows of column 0 hold nothing: counted from where padding begins, the phases of a transposed
+// convolution read inputs of the same places, of which there are the fewest then.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +21,7 @@ namespace engine {
 
 struct PhaseFold {
   int64_t phases = 1;
+  int64_t lead = 0;  ///< below phases
   int64_t stride = 1;
   int64_t first = 0;
   int64_t spacing = 1;

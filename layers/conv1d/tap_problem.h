@@ -43,6 +43,7 @@ class TapRule {
   }
 
   constexpr int64_t kernel_size() const { return kernel_size_; }
+  constexpr int64_t pad_left() const { return pad_left_; }
   constexpr int64_t phases() const { return transposed_ ? stride_ : 1; }
   constexpr int64_t in_stride() const { return transposed_ ? 1 : stride_; }
 

@@ -49,11 +49,11 @@ __device__ __forceinline__ uint4 load_unit(const char* from) {
 /// Where a tile's column 0 lies in the lines of its group's channels.
 struct LineStart {
   int64_t row;    ///< of channel 0 of the group, counted in all rows of y
-  int64_t first;  ///< element of the row
+  int64_t first;  ///< element of the row; may lie before it
 
   __device__ __forceinline__ LineStart(const ImplicitGemm& p, const GemmTilePlace& place)
       : row(place.sample * p.out_channels + place.group * p.group_outputs),
-        first(place.column * p.phases) {}
+        first(place.column * p.phases - p.lead) {}
 
   __device__ __forceinline__ int64_t element(const ImplicitGemm& p, int channel) const {
     return (row + channel) * p.out_length + first;
@@ -77,7 +77,7 @@ struct LineStart {
 /// Elements of a line that its tile stores. Tiles that overlap meet at sectors of 32 bytes.
 template <typename T>
 struct LineEnds {
-  int low = 0;
+  int low;
   int high;
 
   __device__ __forceinline__ LineEnds(const ImplicitGemm& p, const GemmTilePlace& place,
@@ -85,7 +85,8 @@ struct LineEnds {
     constexpr int kSector = 32 / sizeof(T);
     const int phase = static_cast<int>(reinterpret_cast<uintptr_t>(start) % 32 / sizeof(T));
     const auto next_sector = [&](int at) { return at + (-(phase + at) & (kSector - 1)); };
-    const int64_t left = p.out_length - place.column * p.phases;
+    const int64_t left = p.out_length + p.lead - place.column * p.phases;
+    low = place.first_of_sample ? p.lead : 0;
     high = static_cast<int>(min(left, static_cast<int64_t>(columns) * p.phases));
     if (p.advance < columns) {
       if (!place.first_of_sample) low = next_sector(0);

@@ -387,7 +387,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   plan.group_rows = 8 * (phases > 8 ? p.group_outputs() * plan.phase_blocks
                                     : ceil_divide(p.group_outputs(), plan.row_channels));
   if (tile.gathers && phases > 8) return plan;  // lines of eight rows are stored together
-  plan.columns = ceil_divide(p.out_length, plan.fold.phases);
+  plan.columns = ceil_divide(p.out_length + plan.fold.lead, plan.fold.phases);
   plan.groups = static_cast<int>(p.groups);
   plan.row_tiles = static_cast<int>(ceil_divide(plan.group_rows, tile.rows));
   const int64_t sector = 32 / static_cast<int64_t>(size_of(p.dtype));

@@ -35,9 +35,10 @@ ImplicitGemm implicit_gemm(const Conv1dProblem& p, const GemmTile& tile, const G
   g.group_rows = static_cast<int>(plan.group_rows);
   g.advance = plan.advance;
   g.phases = static_cast<int>(plan.fold.phases);
+  g.lead = static_cast<int>(plan.fold.lead);
   g.row_channels = plan.row_channels;
   g.phase_blocks = plan.phase_blocks;
-  g.odd_rows = p.out_length % 2 != 0;
+  g.odd_rows = p.out_length % 2 != 0 || plan.fold.lead % 2 != 0;
   g.by_matrices = tile.gathers && by_matrices(p, plan);
   g.staged_phases = std::min(g.phases, 8);
   g.staged_pitch = tile.staged_columns * g.staged_phases + 8;

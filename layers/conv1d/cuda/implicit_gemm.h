@@ -66,6 +66,7 @@ struct ImplicitGemm {
   int group_rows;
   int advance;
   int phases;
+  int lead;
   int row_channels;
   int phase_blocks;
   // Stores: eights of rows in shared memory, and vectors of 16 bytes.
@@ -73,7 +74,7 @@ struct ImplicitGemm {
   int staged_pitch;   // floats from a channel to the next
   int row_vectors;    // of a channel's part
   SmallDivide by_row_vectors;
-  bool odd_rows;     // a row of y may begin between two pairs of elements
+  bool odd_rows;     // column 0 of a row of y may begin between two pairs of elements
   bool by_matrices;  // gathered sums of 16 bits: rows of y begin at multiples of 8 bytes
   FastDivide by_blocks;
   FastDivide by_column_tiles;

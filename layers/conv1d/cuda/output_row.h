@@ -77,13 +77,13 @@ __device__ __forceinline__ StagedRow staged_row(const ImplicitGemm& p, const Fra
                                                 int channel, int half, int& shift) {
   constexpr int kSector = 32 / sizeof(T);
   if (channel >= p.group_outputs) return {static_cast<char*>(p.y), 0, 0.0f};
-  const int64_t first = place.column * p.phases;
+  const int64_t first = place.column * p.phases - p.lead;
   const int64_t all_channel = place.channel + channel;
   T* start =
       static_cast<T*>(p.y) + (place.sample * p.out_channels + all_channel) * p.out_length + first;
   const int phase = static_cast<int>(reinterpret_cast<uintptr_t>(start) % 32 / sizeof(T));
   const auto next_sector = [&](int at) { return at + (-(phase + at) & (kSector - 1)); };
-  int low = 0;
+  int low = place.first_of_sample ? p.lead : 0;
   int high = static_cast<int>(min(p.out_length - first, int64_t{kColumns} * p.phases));
   if (p.advance < kColumns) {
     if (!place.first_of_sample) low = next_sector(0);

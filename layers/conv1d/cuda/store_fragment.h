@@ -205,15 +205,17 @@ __device__ __forceinline__ void store_whole_rows(const ImplicitGemm& p, const St
   }
 }
 
-/// The same for 8 of more than 8 phases of one channel: runs of 8 outputs, p.phases apart.
+/// The same for 8 of more than 8 phases of one channel: runs of 8 outputs, p.phases apart, of which
+/// the row does not have the first `absent`.
 template <int kColumns, typename T, bool kPlain>
 __device__ __forceinline__ void store_phases(const ImplicitGemm& p, const StagedRow& row,
-                                             int first_phase, const float* values) {
+                                             int absent, int first_phase, const float* values) {
+  const int shift = row.low() - absent;
   for (int i = threadIdx.x % 32; i < 8 * kHalfColumns<kColumns>; i += 32) {
     const int phase = first_phase + i % 8;
-    const int at = i / 8 * p.phases + phase + row.low();
-    if (phase >= p.phases || at >= row.high()) continue;
-    float value[1] = {values[row.low() + i] + row.bias};
+    const int at = i / 8 * p.phases + phase + shift;
+    if (phase >= p.phases || at < row.low() || at >= row.high()) continue;
+    float value[1] = {values[shift + i] + row.bias};
     if constexpr (kPlain) {
       finish_plain<T>(p, row, at, value);
     } else {
@@ -252,7 +254,8 @@ __device__ __forceinline__ void store_staged(const ImplicitGemm& p, const Fragme
     store_rows<T, kPlain>(p, rows, staging.values);
   } else {
     const int eight = place.row / 8 + entry / 8 % 2;
-    store_phases<kColumns, T, kPlain>(p, *rows, eight % p.phase_blocks * 8, staging.values);
+    const int absent = place.first_of_sample && entry < 16 ? p.lead : 0;
+    store_phases<kColumns, T, kPlain>(p, *rows, absent, eight % p.phase_blocks * 8, staging.values);
   }
 }
 

@@ -279,11 +279,13 @@ __device__ __forceinline__ void wgmma_wait() {
 template <typename T, int kColumns>
 __device__ __forceinline__ void wgmma(float (&sum)[kColumns / 2], uint64_t a, uint64_t b,
                                       int keep) {
-  static_assert(kColumns == 64 || kColumns == 128 || kColumns == 256);
+  static_assert(kColumns == 64 || kColumns == 128 || kColumns == 192 || kColumns == 256);
   if constexpr (kColumns == 64) {
     ENGINE_WGMMA(64)
   } else if constexpr (kColumns == 128) {
     ENGINE_WGMMA(128)
+  } else if constexpr (kColumns == 192) {
+    ENGINE_WGMMA(192)
   } else {
     ENGINE_WGMMA(256)
   }

@@ -22,6 +22,7 @@ std::vector<Conv1dKernel> make_table() {
       table.push_back(cuda::conv1d_gather_gemm_sm90());
       table.push_back(cuda::conv1d_implicit_gemm_sm90());
       table.push_back(cuda::conv1d_turn_gemm_sm90());
+      table.push_back(cuda::conv1d_arranged_gemm_sm90());
     }
     table.push_back(cuda::conv1d_implicit_gemm_sm80());
     table.push_back(cuda::conv1d_direct());

@@ -1,24 +1,34 @@
-// The Hopper GEMM that turns windows, thread by thread on the CPU, against the formula in double.
+// The Hopper GEMM that turns windows, of rows of x and of arranged units, thread by thread on the
+// CPU, against the formula in double.
 #include "layers/conv1d/cuda/turn_gemm_sm90.cuh"
 
 #include <doctest/doctest.h>
 
+#include "layers/conv1d/cuda/arrange_units.cu"
 #include "tests/emulation/gemm_emulation.h"
 
 namespace engine::test {
 namespace {
 
-// Runs the kernel; false where it has no plan.
+// Runs a kernel; false where it has no plan.
 template <typename T>
 bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed) {
   const Conv1dProblem& p = emulation.problem();
-  const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, kernel.rows, kernel.shared_bytes, streamed);
+  const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, kernel.tile, kernel.shared_bytes, streamed);
   if (!plan.valid) return false;
   Guarded<T> weights = packed_weights(
       emulation, turn_weight_count(p, plan),
       [&](const auto& read, float* packed) { pack_turn_weights(p, plan, read, packed); });
   cuda::TurnGemm gemm = turn_gemm(p, plan);
-  set_operands(gemm, p, emulation.x(), emulation.y(), cuda::emulated_tensor_map);
+  const int64_t behind = int64_t{plan.positions()} * 16;
+  Guarded<T> units((p.batch * plan.planes.sample_bytes(p.groups) + behind) / sizeof(T), 0, NAN);
+  if (kernel.tile.source == cuda::TurnSource::kUnits) {
+    arrange_units(p, plan.planes, emulation.x(), units.data(), nullptr);
+    gemm.units = reinterpret_cast<const char*>(units.data());
+  } else {
+    set_rows(gemm, p, emulation.x(), cuda::emulated_tensor_map);
+  }
+  gemm.y = emulation.y();
   gemm.weights = weights.data();
   gemm.epilogue = emulation.epilogue();
   kernel.launch(gemm, plan.shared_bytes(), plan.blocks(p, emulation.options().blocks), nullptr);
@@ -28,7 +38,7 @@ bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool
 template <typename T>
 Conv1dProblem draw_turn_problem(Random& random) {
   Conv1dProblem p = draw_problem(random);
-  p.stride = 1;
+  if (!p.transposed) p.stride = 1;
   p.padding_mode = PaddingMode::kZeros;
   do {
     p.in_length = 16 / static_cast<int64_t>(sizeof(T)) * random.integer(1, 70);
@@ -38,24 +48,32 @@ Conv1dProblem draw_turn_problem(Random& random) {
   return p;
 }
 
+// What windows of rows take, or with units anything.
 template <typename T>
+Conv1dProblem draw_problem_for(cuda::TurnSource source, Random& random) {
+  if (source == cuda::TurnSource::kUnits) return draw_problem(random);
+  return draw_turn_problem<T>(random);
+}
+
+template <typename T, cuda::TurnSource kSource>
 void check_random_problems(Precision precision, double most_error) {
-  const std::vector<cuda::TurnKernel> kernels = {cuda::turn_kernel_sm90<T, 128>(),
-                                                 cuda::turn_kernel_sm90<T, 64>()};
   int computed = 0;
   for (uint64_t seed = 0; seed < 30; ++seed) {
-    for (const cuda::TurnKernel& kernel : kernels) {
+    for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<T>()) {
+      if (kernel.tile.source != kSource) continue;
       Random random(500 + seed);
       EmulatedCase c;
-      c.problem = draw_turn_problem<T>(random);
+      c.problem = draw_problem_for<T>(kSource, random);
       c.problem.precision = precision;
       c.problem.dtype = storage_dtype(precision);
       draw_epilogue(c.problem, true, random);
       c.problem.residual = false;
+      c.x_shift = kSource == cuda::TurnSource::kUnits ? random.integer(0, 3) : 0;
       c.y_shift = random.integer(0, 17);
       c.blocks = random.integer(1, 3);
       const bool streamed = random.integer(1, 2) == 2;
-      INFO("seed ", seed, ", ", kernel.rows, " rows: ", to_string(c.problem));
+      INFO("seed ", seed, ", ", kernel.tile.rows, " rows, ", kernel.tile.columns,
+           " columns: ", to_string(c.problem));
       const double error = Emulation<T>(c, random).run(
           [&](Emulation<T>& emulation) { return launch_turned(emulation, kernel, streamed); });
       CHECK(error < most_error);
@@ -68,11 +86,50 @@ void check_random_problems(Precision precision, double most_error) {
 }  // namespace
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in TF32") {
-  check_random_problems<float>(Precision::kTf32, 6e-4);
+  check_random_problems<float, cuda::TurnSource::kRows>(Precision::kTf32, 6e-4);
 }
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in f16") {
-  check_random_problems<__half>(Precision::kFp16, 6e-4);
+  check_random_problems<__half, cuda::TurnSource::kRows>(Precision::kFp16, 6e-4);
+}
+
+TEST_CASE("the Hopper GEMM of arranged units on random problems, in TF32") {
+  check_random_problems<float, cuda::TurnSource::kUnits>(Precision::kTf32, 6e-4);
+}
+
+TEST_CASE("the Hopper GEMM of arranged units on random problems, in f16") {
+  check_random_problems<__half, cuda::TurnSource::kUnits>(Precision::kFp16, 6e-4);
+}
+
+// Phases that fill half a tile, leave rows of it over, and do not divide sixteen rows.
+TEST_CASE("the Hopper GEMM of arranged units on transposed problems of many phases, in f16") {
+  uint64_t seed = 700;
+  for (const int64_t stride : {2, 3, 4, 5, 7, 8, 12, 16, 32}) {
+    CAPTURE(stride);
+    for (const int64_t padding : {int64_t{0}, stride / 2}) {
+      EmulatedCase c;
+      c.problem.batch = 2;
+      c.problem.in_channels = 40;
+      c.problem.out_channels = 17;
+      c.problem.in_length = 303;
+      c.problem.transposed = true;
+      c.problem.stride = stride;
+      c.problem.kernel_size = 2 * stride;
+      c.problem.pad_left = c.problem.pad_right = padding;
+      c.problem.out_length = 304 * stride - 2 * padding;
+      c.problem.precision = Precision::kFp16;
+      c.problem.dtype = DType::kF16;
+      c.y_shift = padding;
+      c.blocks = 3;
+      Random random(seed++);
+      const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
+        const auto kernel = cuda::turn_kernel_sm90<__half, cuda::TurnSource::kUnits, 128, 192>();
+        return launch_turned(emulation, kernel, false);
+      });
+      CHECK(error >= 0.0);
+      CHECK(error < 6e-4);
+    }
+  }
 }
 
 // Few channels, and windows that lie partly or wholly before and behind the rows of x.
@@ -91,7 +148,8 @@ TEST_CASE("the Hopper GEMM that turns windows on taps that lie far apart, in f16
     c.problem.dtype = DType::kF16;
     Random random(seed++);
     const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
-      return launch_turned(emulation, cuda::turn_kernel_sm90<__half, 64>(), false);
+      const auto kernel = cuda::turn_kernel_sm90<__half, cuda::TurnSource::kRows, 64, 256>();
+      return launch_turned(emulation, kernel, false);
     });
     CHECK(error >= 0.0);
     CHECK(error < 6e-4);

@@ -8,6 +8,15 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   TurnGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
   g.out_length = p.out_length;
   g.group_outputs = static_cast<int>(p.group_outputs());
+  g.plane_count = plan.planes.count;
+  g.plane_units = plan.planes.units;
+  g.plane_length = plan.planes.length;
+  std::copy_n(plan.plane, plan.windows, g.plane);
+  g.phases = plan.phases();
+  g.lead = static_cast<int>(plan.fold.lead);
+  g.half_channels = plan.half_channels;
+  g.tile_channels = plan.tile_channels();
+  g.staged_pitch = turn_staged_pitch(plan.columns, plan.size, plan.phases());
   g.tiles = plan.tiles;
   g.column_tiles = plan.column_tiles;
   g.row_tiles = plan.row_tiles;
@@ -16,8 +25,10 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.stages = plan.stages;
   g.window_count = plan.windows;
   g.window_stride = static_cast<int>(plan.window_stride());
-  g.side_count = plan.sides;
+  g.positions = plan.positions();
+  g.side_count = plan.sides();
   g.weight_bytes = static_cast<int>(plan.weight_bytes);
+  g.weight_slot_bytes = static_cast<int>(plan.weight_slot_bytes);
   g.resident = plan.resident;
   g.ring = plan.ring;
   g.weight_ring = plan.weight_ring;
@@ -27,13 +38,12 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   return g;
 }
 
-void set_operands(TurnGemm& gemm, const Conv1dProblem& p, const void* x, void* y,
-                  decltype(&tensor_map) make_map) {
+void set_rows(TurnGemm& gemm, const Conv1dProblem& p, const void* x,
+              decltype(&tensor_map) make_map) {
   const int unit = kUnitBytes / static_cast<int>(size_of(p.dtype));
   const TensorRows rows{x, p.dtype, p.batch * p.groups, p.group_inputs(), p.in_length};
   gemm.windows = make_map(rows, kTurnChannels, kSwizzledUnits * unit, true);
   gemm.sides = make_map(rows, kTurnChannels, unit, false);
-  gemm.y = y;
 }
 
 }  // namespace engine::cuda

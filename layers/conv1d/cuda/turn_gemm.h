@@ -17,13 +17,26 @@ struct TurnGemm {
   TurnGemm(int64_t blocks, int64_t column_tile_count, int64_t row_tile_count)
       : by_blocks(blocks), by_column_tiles(column_tile_count), by_row_tiles(row_tile_count) {}
 
+  // Of rows.
   TensorMap windows;  // x as [samples x groups, channels of a group, length]
   TensorMap sides;
+  // Of units, as in UnitPlanes.
+  const char* units;
+  int plane_count;
+  int plane_units;
+  int64_t plane_length;
+  int plane[kMostTurnWindows];
   const void* weights;
   void* y;
   Epilogue epilogue;
   int64_t out_length;
   int group_outputs;
+  // Rows.
+  int phases;
+  int lead;
+  int half_channels;
+  int tile_channels;
+  int staged_pitch;  // bytes
   // Tiles.
   int64_t tiles;
   int64_t column_tiles;
@@ -37,27 +50,29 @@ struct TurnGemm {
   int stages;
   int window_count;
   int window_stride;
+  int positions;  // of a window
   int side_count;
   int weight_bytes;
+  int weight_slot_bytes;
   bool resident;
   int ring;
   int weight_ring;
-  int offset[kMostTurnTaps];         // of windows
-  int first_tap[kMostTurnTaps + 1];  // of windows
-  int shift[kMostTurnTaps];          // of taps
+  int offset[kMostTurnWindows];         // of windows
+  int first_tap[kMostTurnWindows + 1];  // of windows
+  int shift[kMostTurnTaps];             // of taps
 };
 
 /// Fills everything but pointers.
 TurnGemm turn_gemm(const Conv1dProblem& problem, const TurnPlan& plan);
 
-/// Gives `gemm` its input, which begins at a multiple of 16 bytes, and its output, which may begin
-/// at any element. Tests that have no driver make tensor maps of their own.
-void set_operands(TurnGemm& gemm, const Conv1dProblem& problem, const void* x, void* y,
-                  decltype(&tensor_map) make_map = tensor_map);
+/// Gives `gemm` rows of x, which begins at a multiple of 16 bytes. Tests that have no driver make
+/// tensor maps of their own.
+void set_rows(TurnGemm& gemm, const Conv1dProblem& problem, const void* x,
+              decltype(&tensor_map) make_map = tensor_map);
 
 /// One kernel that is compiled for sm_90a.
 struct TurnKernel {
-  int rows;
+  TurnTileSize tile;
   int64_t shared_bytes;  ///< for a plan
   void (*launch)(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks, CudaStream stream);
 };

@@ -16,8 +16,8 @@
 // Precision: TF32, f16 or bf16 with f32 sums.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
 //   once for each block where they are resident, else once for each tile, from the L2.
-// Requires: sm_90a; rows of x that begin and end at multiples of 16 bytes; stride 1; zero padding;
-//   activations that are bends; no residual.
+// Requires: sm_90a; activations that are bends; no residual. Windows of rows: rows of x that begin
+//   and end at multiples of 16 bytes; stride 1, one phase; zero padding.
 // Limited by: memory, with few taps; with more, the tensor cores, whose operands go through shared
 //   memory as everything else does. Measured parts: docs/benchmarks.md.
 #pragma once
@@ -37,19 +37,26 @@
 
 namespace engine::cuda {
 
-template <typename Element, int kRowCount>
+template <typename Element, TurnSource kFrom, int kRowCount, int kColumnCount>
 struct TurnTile {
   using T = Element;
   static constexpr int kRows = kRowCount;
+  static constexpr int kTileColumns = kColumnCount;
+  static constexpr TurnSource kSource = kFrom;
+  static constexpr bool kTurns = kSource == TurnSource::kRows;
+  static_assert(!kTurns || kTileColumns * sizeof(T) == kTurnColumnBytes);
   static constexpr int kMultipliers = 256;
   // A warpgroup has 64 rows of a tile, of all columns or half of them, in parts of which each is
   // computed by products of its own.
-  static constexpr int kRowGroups = kRows / 64;
-  static constexpr int kColumns = kTurnColumnBytes / sizeof(T) * kRowGroups / 2;
-  static constexpr int kPartColumns = std::min(kColumns, 128);
+  static constexpr int kRowGroups = kRows / kTurnHalfRows;
+  static constexpr int kColumns = kTileColumns * kRowGroups / 2;
+  static constexpr int kPartColumns = kColumns % 128 == 0 ? 128 : kColumns;
   static constexpr int kParts = kColumns / kPartColumns;
+  // Results of one phase in shared memory, of a row and of half a tile's.
+  static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
+  static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
   using Turner = std::conditional_t<sizeof(T) == 4, FloatTurner, HalfTurner>;
-  static constexpr int kTurningWarps = 3;
+  static constexpr int kTurningWarps = 3;  // of units they have nothing to do
   static constexpr int kStoringWarps = 4;
   static constexpr int kThreads = kMultipliers + 32 * (1 + kTurningWarps + kStoringWarps);
   // Of a thread: what it begins with, and what the others leave to those that multiply.
@@ -61,7 +68,7 @@ struct TurnTile {
 };
 
 struct TurnBarriers {
-  Barrier loaded[kMostTurnRing];  // a stage's windows,
+  Barrier loaded[kMostTurnRing];  // a slot's windows,
   Barrier turned[kMostTurnRing];
   Barrier used[kMostTurnRing];            // they are not needed any more
   Barrier weights_loaded[kMostTurnRing];  // the first for all where they are resident
@@ -72,7 +79,18 @@ struct TurnBarriers {
 inline constexpr int kTurnBarrierBytes = 512;
 static_assert(sizeof(TurnBarriers) <= kTurnBarrierBytes);
 
+// Windows that come to shared memory at once.
+template <typename Tile>
+__device__ __forceinline__ int windows_at_once(const TurnGemm& p) {
+  return Tile::kTurns ? p.window_count : 1;
+}
+
+// Bytes of the weights of a tap of a stage.
+template <typename Tile>
+inline constexpr int kTapBytes = kTurnChannels* Tile::kRows * sizeof(typename Tile::T);
+
 // Where everything lies in shared memory. Windows begin at multiples of 1024.
+template <typename Tile>
 struct TurnMemory {
   uint32_t staging;
   uint32_t windows;
@@ -80,17 +98,17 @@ struct TurnMemory {
   TurnBarriers* barriers;
 
   __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* shared) {
-    const int window_bytes = p.ring * p.window_count * p.window_stride;
+    const int window_bytes = p.ring * windows_at_once<Tile>(p) * p.window_stride;
     staging = shared_address(shared);
     windows = staging + staging_bytes;
     weights = shared + staging_bytes + window_bytes;
-    barriers = reinterpret_cast<TurnBarriers*>(weights + p.weight_ring * p.weight_bytes);
+    barriers = reinterpret_cast<TurnBarriers*>(weights + p.weight_ring * p.weight_slot_bytes);
   }
   __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot, int index) const {
-    return windows + (slot * p.window_count + index) * p.window_stride;
+    return windows + (slot * windows_at_once<Tile>(p) + index) * p.window_stride;
   }
   __device__ __forceinline__ uint32_t weights_at(const TurnGemm& p, int slot) const {
-    return shared_address(weights) + slot * p.weight_bytes;
+    return shared_address(weights) + slot * p.weight_slot_bytes;
   }
 };
 
@@ -111,44 +129,91 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
   }
 }
 
+// Starts the copies of the units of a window: those of all positions lie side by side. One warp.
+template <typename Tile>
+__device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
+                                            int64_t position, uint32_t window, Barrier& loaded) {
+  constexpr int kUnits = kTurnChannels / Tile::Turner::kUnitPositions;
+  const int bytes = p.positions * kUnitBytes;
+  const int64_t first = (plane * p.plane_units + stage * kUnits) * p.plane_length + position;
+  if (threadIdx.x % 32 == 0) {
+    const char* source = p.units + first * kUnitBytes;
+#pragma unroll
+    for (int unit = 0; unit < kUnits; ++unit, source += p.plane_length * kUnitBytes) {
+      bulk_copy(window + unit * bytes, source, bytes, loaded);
+    }
+  }
+  __syncwarp();
+}
+
+// Starts the copies of the windows from `first` on that come at once.
+template <typename Tile>
+__device__ __forceinline__ void start_windows(const TurnGemm& p, const TurnMemory<Tile>& memory,
+                                              const GemmTilePlace& place, int stage, int first,
+                                              int slot) {
+  Barrier& loaded = memory.barriers->loaded[slot];
+  const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
+  const auto column = static_cast<int>(place.column);
+  if constexpr (Tile::kTurns) {
+    if (threadIdx.x % 32 == 0) {
+      loaded.arrive_and_expect(p.window_count * (kTurnWindowBytes + p.side_count * kTurnSideBytes));
+    }
+    __syncwarp();
+    for (int w = 0; w < p.window_count; ++w) {
+      start_window<Tile::Turner::kUnitPositions>(p, column + p.offset[w], stage * kTurnChannels,
+                                                 matrix, memory.window(p, slot, w), loaded);
+    }
+  } else {
+    if (threadIdx.x % 32 == 0) {
+      loaded.arrive_and_expect(kTurnChannels * sizeof(typename Tile::T) * p.positions);
+    }
+    __syncwarp();
+    start_units<Tile>(p, int64_t{matrix} * p.plane_count + p.plane[first], stage,
+                      column + p.offset[first], memory.window(p, slot, 0), loaded);
+  }
+}
+
+// Starts the copy of the weights of their taps.
+template <typename Tile>
+__device__ __forceinline__ void start_weights(const TurnGemm& p, const TurnMemory<Tile>& memory,
+                                              const GemmTilePlace& place, int stage, int window,
+                                              int slot) {
+  if (threadIdx.x % 32 == 0) {
+    const int first_tap = p.first_tap[window];
+    const int taps = p.first_tap[window + windows_at_once<Tile>(p)] - first_tap;
+    const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes +
+                          first_tap * kTapBytes<Tile>;
+    Barrier& loaded = memory.barriers->weights_loaded[slot];
+    loaded.arrive_and_expect(taps * kTapBytes<Tile>);
+    bulk_copy(memory.weights_at(p, slot), static_cast<const char*>(p.weights) + first,
+              taps * kTapBytes<Tile>, loaded);
+  }
+  __syncwarp();
+}
+
 // One warp: brings the windows of all stages, and their weights where they are not resident.
 template <typename Tile>
-__device__ void copy_stages(const TurnGemm& p, const TurnMemory& memory) {
+__device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnBarriers& barriers = *memory.barriers;
-  const bool leader = threadIdx.x % 32 == 0;
-  const int bytes = p.window_count * (kTurnWindowBytes + p.side_count * kTurnSideBytes);
   RingPosition at, weights_at;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
-    const GemmTilePlace place = place_of(p, tile, Tile::kRows);
-    const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
-    const auto column = static_cast<int>(place.column);
-    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
-      Barrier& loaded = barriers.loaded[at.slot];
-      barriers.used[at.slot].wait(at.parity ^ 1);
-      if (leader) loaded.arrive_and_expect(bytes);
-      __syncwarp();
-      for (int w = 0; w < p.window_count; ++w) {
-        start_window<Tile::Turner::kUnitPositions>(p, column + p.offset[w], stage * kTurnChannels,
-                                                   matrix, memory.window(p, at.slot, w), loaded);
+    const GemmTilePlace place = place_of(p, tile, p.tile_channels);
+    for (int stage = 0; stage < p.stages; ++stage) {
+      for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
+        barriers.used[at.slot].wait(at.parity ^ 1);
+        start_windows(p, memory, place, stage, w, at.slot);
+        if (p.resident) continue;
+        barriers.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
+        start_weights(p, memory, place, stage, w, weights_at.slot);
+        weights_at.advance(p.weight_ring);
       }
-      if (p.resident) continue;
-      barriers.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
-      if (leader) {
-        Barrier& weights_loaded = barriers.weights_loaded[weights_at.slot];
-        const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes;
-        weights_loaded.arrive_and_expect(p.weight_bytes);
-        bulk_copy(memory.weights_at(p, weights_at.slot),
-                  static_cast<const char*>(p.weights) + first, p.weight_bytes, weights_loaded);
-      }
-      __syncwarp();
-      weights_at.advance(p.weight_ring);
     }
   }
 }
 
 // The turning warps.
 template <typename Tile>
-__device__ void turn_windows(const TurnGemm& p, const TurnMemory& memory, int warp) {
+__device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   constexpr int kMeeting = 1;
   TurnBarriers& barriers = *memory.barriers;
   const WindowTurner<typename Tile::Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count,
@@ -171,17 +236,17 @@ struct TurnProducts {
   static constexpr int kStageUnits = kTurnChannels / Tile::Turner::kUnitPositions;
 
   const TurnGemm& p;
-  const TurnMemory& memory;
-  int row;                // of a tile, the warpgroup's first
-  int column;             // likewise
+  const TurnMemory<Tile>& memory;
+  int half;               // of a tile's rows
+  int column;             // the first
   int last = -1;          // slot of the stage before, whose products may be under way,
   int last_weights = -1;  // and that of its weights
   float sums[Tile::kParts][Tile::kPartColumns / 2];
 
-  __device__ __forceinline__ TurnProducts(const TurnGemm& gemm, const TurnMemory& shared)
+  __device__ __forceinline__ TurnProducts(const TurnGemm& gemm, const TurnMemory<Tile>& shared)
       : p(gemm), memory(shared) {
     const int warpgroup = threadIdx.x / 128;
-    row = warpgroup % Tile::kRowGroups * 64;
+    half = warpgroup % Tile::kRowGroups;
     column = warpgroup / Tile::kRowGroups * Tile::kColumns;
   }
   __device__ __forceinline__ void release_last() {
@@ -213,17 +278,19 @@ struct TurnProducts {
     }
     wgmma_commit();
   }
-  // Starts the products of a stage whose windows and weights are in these slots. The sums of a tile
-  // begin with those of its first.
-  __device__ __forceinline__ void multiply_stage(int slot, int weight_slot, bool first) {
-    const int positions =
-        (kTurnBoxes * kSwizzledUnits + p.side_count) * Tile::Turner::kUnitPositions;
-    const uint32_t weights = uniform(memory.weights_at(p, weight_slot) / kUnitBytes + row);
-    for (int w = 0; w < p.window_count; ++w) {
+  // Starts the products of the windows from `first_window` on that come at once, which are in slot
+  // `slot`. The stage's first tap has its weights, or would have them, at unit `weights` of shared
+  // memory. The sums of a tile begin with those of its first.
+  __device__ __forceinline__ void multiply_windows(int slot, int first_window, uint32_t weights,
+                                                   bool first) {
+    const uint32_t rows = uniform(weights + half * kTurnHalfRows);
+#pragma unroll 1
+    for (int w = 0; w < windows_at_once<Tile>(p); ++w) {
       const uint32_t window = uniform(memory.window(p, slot, w) / kUnitBytes + column);
 #pragma unroll 1
-      for (int tap = p.first_tap[w]; tap < p.first_tap[w + 1]; ++tap) {
-        start_tap(weights + tap * kStageUnits * Tile::kRows, window + p.shift[tap], positions,
+      for (int tap = p.first_tap[first_window + w]; tap < p.first_tap[first_window + w + 1];
+           ++tap) {
+        start_tap(rows + tap * kStageUnits * Tile::kRows, window + p.shift[tap], p.positions,
                   first);
         wgmma_wait<1>();
         release_last();
@@ -231,7 +298,6 @@ struct TurnProducts {
       }
     }
     last = slot;
-    last_weights = weight_slot;
   }
 };
 
@@ -240,15 +306,36 @@ __device__ __forceinline__ int fragment_row(int second) {
   return threadIdx.x / 32 % 4 * 16 + 8 * second + threadIdx.x % 32 / 4;
 }
 
+// What a lane's first or second row is.
+struct LaneRow {
+  int channel;  // of its half of a tile
+  int phase = 0;
+  bool exists = true;
+
+  __device__ __forceinline__ LaneRow(const TurnGemm& p, int second) {
+    const int place = fragment_row(second);
+    if (p.phases == 1) {
+      channel = turn_row_at(place, 1);
+      return;
+    }
+    const int row = turn_row_at(place, 2);
+    channel = row / p.phases;
+    phase = row - channel * p.phases;
+    exists = channel < p.half_channels;
+  }
+};
+
 // The bias of a lane's two rows.
 struct RowBias {
   float values[2];
 
-  __device__ __forceinline__ RowBias(const TurnGemm& p, const GemmTilePlace& place, int row) {
+  template <typename Tile>
+  __device__ __forceinline__ RowBias(const TurnGemm& p, const GemmTilePlace& place,
+                                     const TurnProducts<Tile>& products) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      const int of_group = min(place.row + row + turn_row_at(fragment_row(h)), p.group_outputs - 1);
-      const int channel = place.group * p.group_outputs + of_group;
+      const int row = place.row + products.half * p.half_channels + LaneRow(p, h).channel;
+      const int channel = place.group * p.group_outputs + min(row, p.group_outputs - 1);
       values[h] = p.epilogue.bias != nullptr ? __ldg(p.epilogue.bias + channel) : 0.0f;
     }
   }
@@ -282,19 +369,19 @@ __device__ __forceinline__ void stage_row(const TurnProducts<Tile>& products, in
   }
 }
 
-// Puts a warp's finished sums into rows that begin as far behind a multiple of 16 bytes as in y.
+// Puts a warp's finished sums of one phase into rows that begin as far behind a multiple of 16
+// bytes as in y.
 template <typename Tile>
 __device__ __forceinline__ void stage_rows(const TurnGemm& p, const GemmTilePlace& place,
                                            const TurnProducts<Tile>& products, uint32_t staging) {
   using T = typename Tile::T;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    const int staged = fragment_row(h);
-    const T* y = row_of<T>(p, place, place.row + products.row + turn_row_at(staged));
-    const int skew = elements_behind(y, kUnitBytes);  // the same for all lanes
-    const uint32_t target = staging + staged * kStagedPitch<T> +
+    const int channel = products.half * p.half_channels + LaneRow(p, h).channel;
+    const int skew = elements_behind(row_of<T>(p, place, place.row + channel), kUnitBytes);
+    const uint32_t target = staging + fragment_row(h) * Tile::kStagedPitch +
                             sizeof(T) * (products.column + skew + threadIdx.x % 4 * 2);
-    if (skew % 2 == 0) {
+    if (skew % 2 == 0) {  // the same for all lanes
       stage_row<true>(products, h, target);
     } else {
       stage_row<false>(products, h, target);
@@ -302,30 +389,98 @@ __device__ __forceinline__ void stage_rows(const TurnGemm& p, const GemmTilePlac
   }
 }
 
+// The same of several phases, which follow each other for each column. kPairs: a lane's two rows
+// are phases of one channel that lie together.
+template <bool kPairs, typename Tile>
+__device__ __forceinline__ void stage_columns(const TurnGemm& p, const TurnProducts<Tile>& products,
+                                              const uint32_t (&targets)[2],
+                                              const bool (&exists)[2]) {
+  using T = typename Tile::T;
+  const int column_bytes = p.phases * static_cast<int>(sizeof(T));
+#pragma unroll
+  for (int part = 0; part < Tile::kParts; ++part) {
+#pragma unroll
+    for (int j = 0; j < Tile::kPartColumns / 4; ++j) {
+      // Of the columns 8 (j / 2) + e from the lane's first on, e = j % 2.
+      const float* sums = products.sums[part] + j / 2 * 4 + j % 2;
+      const int at = (part * Tile::kPartColumns + j / 2 * 8 + j % 2) * column_bytes;
+      if constexpr (kPairs) {
+        if (exists[0]) stage_pair<T, true>(targets[0] + at, sums[0], sums[2]);
+      } else {
+        if (exists[0]) stage_one<T>(targets[0] + at, sums[0]);
+        if (exists[1]) stage_one<T>(targets[1] + at, sums[2]);
+      }
+    }
+  }
+}
+
 template <typename Tile>
-__device__ void multiply_tiles(const TurnGemm& p, const TurnMemory& memory) {
+__device__ __forceinline__ void stage_phases(const TurnGemm& p, const GemmTilePlace& place,
+                                             const TurnProducts<Tile>& products, uint32_t staging) {
+  using T = typename Tile::T;
+  uint32_t targets[2];
+  bool exists[2];
+  bool together = p.phases % 2 == 0;
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const LaneRow row(p, h);
+    const T* y = row_of<T>(p, place, place.row + products.half * p.half_channels + row.channel);
+    const int skew = elements_behind(y, kUnitBytes);
+    const int column = products.column + threadIdx.x % 4 * 2;
+    targets[h] =
+        staging + row.channel * p.staged_pitch + sizeof(T) * (skew + column * p.phases + row.phase);
+    exists[h] = row.exists;
+    together = together && skew % 2 == 0;
+  }
+  if (__all_sync(0xffffffffu, together)) {
+    stage_columns<true>(p, products, targets, exists);
+  } else {
+    stage_columns<false>(p, products, targets, exists);
+  }
+}
+
+// Hands a tile's sums to the storing warps.
+template <typename Tile>
+__device__ __forceinline__ void stage_tile(const TurnGemm& p, const GemmTilePlace& place,
+                                           const TurnProducts<Tile>& products, uint32_t staging) {
+  if (p.phases == 1) {
+    stage_rows(p, place, products, staging);
+  } else {
+    stage_phases(p, place, products, staging);
+  }
+}
+
+template <typename Tile>
+__device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnBarriers& barriers = *memory.barriers;
   TurnProducts<Tile> products(p, memory);
   if (p.resident) barriers.weights_loaded[0].wait(0);
-  const int half = products.row / kStagedRows;
-  const uint32_t staging = memory.staging + half * kStagedBytes<typename Tile::T>;
+  const int half = products.half;
+  const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
   RingPosition at, weights_at;
   uint32_t parity = 1;  // of `stored`
-  RowBias bias(p, place_of(p, blockIdx.x, Tile::kRows), products.row);
+  RowBias bias(p, place_of(p, blockIdx.x, p.tile_channels), products);
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
     // A block that keeps its weights keeps its rows.
-    if (!p.resident) bias = RowBias(p, place_of(p, tile, Tile::kRows), products.row);
-    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
-      if (!p.resident) barriers.weights_loaded[weights_at.slot].wait(weights_at.parity);
-      barriers.turned[at.slot].wait(at.parity);
-      products.multiply_stage(at.slot, weights_at.slot, stage == 0);
-      weights_at.advance(p.weight_ring);
+    if (!p.resident) bias = RowBias(p, place_of(p, tile, p.tile_channels), products);
+    for (int stage = 0; stage < p.stages; ++stage) {
+      for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
+        uint32_t weights = memory.weights_at(p, p.resident ? stage : weights_at.slot) / kUnitBytes;
+        if (!p.resident) {
+          barriers.weights_loaded[weights_at.slot].wait(weights_at.parity);
+          weights -= p.first_tap[w] * (kTapBytes<Tile> / kUnitBytes);
+        }
+        (Tile::kTurns ? barriers.turned : barriers.loaded)[at.slot].wait(at.parity);
+        products.multiply_windows(at.slot, w, weights, stage == 0 && w == 0);
+        products.last_weights = weights_at.slot;
+        if (!p.resident) weights_at.advance(p.weight_ring);
+      }
     }
     products.finish();
 #pragma unroll
     for (auto& sums : products.sums) finish_sums(p, bias, sums);
     barriers.stored[half].wait(parity);
-    stage_rows(p, place_of(p, tile, Tile::kRows), products, staging);
+    stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
     fence_proxy_async();
     barriers.staged[half].arrive();
   }
@@ -333,15 +488,19 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory& memory) {
 
 // The storing warps.
 template <typename Tile>
-__device__ void store_tiles(const TurnGemm& p, const TurnMemory& memory, int warp) {
+__device__ void store_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   uint32_t parity = 0;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
-    const GemmTilePlace place = place_of(p, tile, Tile::kRows);
+    const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     for (int half = 0; half < Tile::kRowGroups; ++half) {
-      const int row = place.row + half * kStagedRows;
-      const uint32_t staging = memory.staging + half * kStagedBytes<typename Tile::T>;
+      const int row = place.row + half * p.half_channels;
+      const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
       memory.barriers->staged[half].wait(parity);
-      store_rows<typename Tile::T>(p, place, row, staging, warp, Tile::kStoringWarps);
+      if (p.phases == 1) {
+        store_rows<Tile, false>(p, place, row, staging, warp, Tile::kStoringWarps);
+      } else {
+        store_rows<Tile, true>(p, place, row, staging, warp, Tile::kStoringWarps);
+      }
       memory.barriers->stored[half].arrive();
     }
   }
@@ -368,7 +527,7 @@ template <typename Tile>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
     turn_gemm_sm90_kernel(const __grid_constant__ TurnGemm p) {
 #if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
-  const TurnMemory memory(p, Tile::kRowGroups * kStagedBytes<typename Tile::T>, dynamic_shared());
+  const TurnMemory<Tile> memory(p, Tile::kRowGroups * Tile::kHalfBytes, dynamic_shared());
   if (threadIdx.x == 0) init_barriers<Tile>(*memory.barriers);
   __syncthreads();
   if (threadIdx.x < Tile::kMultipliers) {
@@ -381,7 +540,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   if (warp > Tile::kTurningWarps) {
     store_tiles<Tile>(p, memory, warp - 1 - Tile::kTurningWarps);
   } else if (warp > 0) {
-    turn_windows<Tile>(p, memory, warp - 1);
+    if constexpr (Tile::kTurns) turn_windows<Tile>(p, memory, warp - 1);
   } else {
     if (p.resident && threadIdx.x % 32 == 0) {
       load_resident_weights(p, p.stages, memory.barriers->weights_loaded[0], memory.weights);
@@ -402,10 +561,23 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <typename T, int kRows>
+template <typename T, TurnSource kSource, int kRows, int kColumns>
 TurnKernel turn_kernel_sm90() {
   constexpr int64_t kSharedBytes = 227 * 1024;
-  return {kRows, kSharedBytes - kTurnBarrierBytes, launch_turn_gemm<TurnTile<T, kRows>>};
+  return {{kSource, kRows, kColumns},
+          kSharedBytes - kTurnBarrierBytes,
+          launch_turn_gemm<TurnTile<T, kSource, kRows, kColumns>>};
+}
+
+/// Those of 16-bit types and of TF32: windows of units may have any columns.
+template <typename T>
+std::vector<TurnKernel> turn_kernels_sm90() {
+  constexpr int kColumns = kTurnColumnBytes / sizeof(T);
+  return {turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns>(),
+          turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns>(),
+          turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
+          turn_kernel_sm90<T, TurnSource::kUnits, 128, 192>(),
+          turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
 }
 
 }  // namespace engine::cuda

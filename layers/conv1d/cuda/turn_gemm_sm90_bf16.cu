@@ -2,8 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_bf16() {
-  return {turn_kernel_sm90<__nv_bfloat16, 128>(), turn_kernel_sm90<__nv_bfloat16, 64>()};
-}
+std::vector<TurnKernel> turn_kernels_sm90_bf16() { return turn_kernels_sm90<__nv_bfloat16>(); }
 
 }  // namespace engine::cuda

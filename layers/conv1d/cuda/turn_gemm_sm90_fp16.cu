@@ -2,8 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_fp16() {
-  return {turn_kernel_sm90<__half, 128>(), turn_kernel_sm90<__half, 64>()};
-}
+std::vector<TurnKernel> turn_kernels_sm90_fp16() { return turn_kernels_sm90<__half>(); }
 
 }  // namespace engine::cuda

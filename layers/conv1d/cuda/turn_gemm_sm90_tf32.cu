@@ -2,8 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_tf32() {
-  return {turn_kernel_sm90<float, 128>(), turn_kernel_sm90<float, 64>()};
-}
+std::vector<TurnKernel> turn_kernels_sm90_tf32() { return turn_kernels_sm90<float>(); }
 
 }  // namespace engine::cuda

@@ -1,6 +1,7 @@
 #include "layers/conv1d/cuda/turn_plan.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "engine/cuda/blas.h"
@@ -12,60 +13,139 @@ namespace {
 
 constexpr int kSectorBytes = 32;
 
-// Windows from the foremost tap on, each for all taps that it and its sides reach.
-void lay_windows(TurnPlan& plan) {
-  const int width = plan.unit_width();
-  std::vector<TurnTap> taps;  // by their offsets
-  for (int u = 0; u < plan.fold.taps; ++u) taps.push_back({u, 0});
-  const auto offset = [&](const TurnTap& tap) {
-    return plan.fold.first + tap.tap * plan.fold.spacing;
-  };
-  std::sort(taps.begin(), taps.end(),
-            [&](const TurnTap& a, const TurnTap& b) { return offset(a) < offset(b); });
-  for (const TurnTap& tap : taps) {
-    const bool fits =
-        plan.windows > 0 && offset(tap) - plan.offset[plan.windows - 1] <= kMostTurnSides * width;
-    if (!fits) {
-      plan.first_tap[plan.windows] = plan.taps;
-      plan.offset[plan.windows++] = floor_divide(offset(tap), width) * width;
+// A tap's window and its place in it are found from these.
+struct PlacedTap {
+  int tap;
+  int plane;
+  int64_t offset;  // in x, or in the plane
+};
+
+// Taps by their planes and offsets. Of rows there is one plane, x itself.
+std::vector<PlacedTap> placed_taps(const TurnPlan& plan) {
+  std::vector<PlacedTap> taps;
+  for (int u = 0; u < plan.fold.taps; ++u) {
+    const int64_t position = u * plan.fold.spacing;
+    if (plan.source == TurnSource::kRows) {
+      taps.push_back({u, 0, plan.fold.first + position});
+      continue;
     }
-    const auto shift = static_cast<int>(offset(tap) - plan.offset[plan.windows - 1]);
+    const int* end = plan.planes.remainder + plan.planes.count;
+    const int* found = std::find(plan.planes.remainder, end, position % plan.fold.stride);
+    taps.push_back(
+        {u, static_cast<int>(found - plan.planes.remainder), position / plan.fold.stride});
+  }
+  std::sort(taps.begin(), taps.end(), [](const PlacedTap& a, const PlacedTap& b) {
+    return a.plane != b.plane ? a.plane < b.plane : a.offset < b.offset;
+  });
+  return taps;
+}
+
+// Windows from the foremost tap of a plane on, each for all taps that it reaches. False where there
+// are too many.
+bool lay_windows(TurnPlan& plan) {
+  const bool rows = plan.source == TurnSource::kRows;
+  const int width = rows ? plan.unit_width() : 8;  // windows begin and end at multiples
+  const int64_t most_reach = rows ? kMostTurnSides * width : kMostUnitReach;
+  for (const PlacedTap& tap : placed_taps(plan)) {
+    const int last = plan.windows - 1;
+    const bool fits = plan.windows > 0 && tap.plane == plan.plane[last] &&
+                      tap.offset - plan.offset[last] <= most_reach;
+    if (!fits) {
+      if (plan.windows == kMostTurnWindows) return false;
+      plan.first_tap[plan.windows] = plan.taps;
+      plan.plane[plan.windows] = tap.plane;
+      plan.offset[plan.windows++] = rows ? floor_divide(tap.offset, width) * width : tap.offset;
+    }
+    const auto shift = static_cast<int>(tap.offset - plan.offset[plan.windows - 1]);
     plan.tap[plan.taps++] = {tap.tap, shift};
-    plan.sides = std::max(plan.sides, static_cast<int>(ceil_divide(shift, width)));
+    plan.reach = std::max(plan.reach, static_cast<int>(round_up(shift, width)));
   }
   plan.first_tap[plan.windows] = plan.taps;
+  return true;
+}
+
+// The planes that taps read. False where there are too many.
+bool lay_planes(TurnPlan& plan) {
+  std::set<int64_t> remainders;
+  for (int u = 0; u < plan.fold.taps; ++u) {
+    remainders.insert(u * plan.fold.spacing % plan.fold.stride);
+  }
+  if (remainders.size() > kMostPlanes) return false;
+  plan.planes.stride = plan.fold.stride;
+  plan.planes.first = plan.fold.first;
+  for (const int64_t r : remainders) {
+    plan.planes.remainder[plan.planes.count++] = static_cast<int>(r);
+  }
+  return true;
+}
+
+// Positions that the columns of a sample read; those of a tile beyond them may read anything.
+int64_t plane_length(const TurnPlan& plan, int64_t columns) {
+  int64_t farthest = 0;
+  for (int w = 0; w < plan.windows; ++w) farthest = std::max(farthest, plan.offset[w]);
+  return round_up(columns + farthest + plan.reach, 8);
 }
 
 void lay_shared_memory(TurnPlan& plan, int64_t shared_bytes, bool streamed) {
   constexpr int64_t kFewestStages = 3;   // with resident weights
   constexpr int64_t kMostRowTiles = 64;  // a block keeps the weights of one
   const int64_t bytes = shared_bytes - plan.staging_bytes();
-  const auto ring = [](int64_t free_bytes, int64_t stage_bytes) {
-    return static_cast<int>(std::clamp<int64_t>(free_bytes / stage_bytes, 0, kMostTurnRing));
+  const auto ring = [](int64_t free_bytes, int64_t slot_bytes) {
+    return static_cast<int>(std::clamp<int64_t>(free_bytes / slot_bytes, 0, kMostTurnRing));
   };
-  const auto windows_beside = [&](int64_t weight_stages) {
-    return ring(bytes - weight_stages * plan.weight_bytes, plan.window_bytes());
+  const auto windows_beside = [&](int64_t weight_bytes) {
+    return ring(bytes - weight_bytes, plan.slot_bytes());
   };
-  plan.resident =
-      !streamed && plan.row_tiles <= kMostRowTiles && windows_beside(plan.stages) >= kFewestStages;
-  // More windows than weights, since windows wait for being turned.
-  plan.weight_ring =
-      plan.resident ? plan.stages : ring(bytes, plan.window_bytes() * 3 / 2 + plan.weight_bytes);
-  plan.ring = windows_beside(plan.weight_ring);
+  plan.resident = !streamed && plan.row_tiles <= kMostRowTiles &&
+                  windows_beside(plan.stages * plan.weight_bytes) >= kFewestStages;
+  if (plan.resident) {
+    plan.weight_slot_bytes = plan.weight_bytes;
+    plan.weight_ring = plan.stages;
+  } else {
+    const int at_once = plan.windows_at_once();
+    for (int w = 0; w < plan.windows; w += at_once) {
+      const int64_t taps = plan.first_tap[w + at_once] - plan.first_tap[w];
+      plan.weight_slot_bytes = std::max(plan.weight_slot_bytes, taps * plan.tap_bytes());
+    }
+    // More windows than weights where windows wait for being turned.
+    const bool turns = plan.source == TurnSource::kRows;
+    plan.weight_ring =
+        ring(bytes, plan.slot_bytes() * (turns ? 3 : 2) / 2 + plan.weight_slot_bytes);
+  }
+  plan.ring = windows_beside(plan.weight_ring * plan.weight_slot_bytes);
 }
 
 // Cycles of one multiprocessor for a tile, which multiplies while the one before is stored. As
 // measured on an H200.
 double tile_cycles(const TurnPlan& plan) {
   constexpr double kTile = 1000.0;  // sums are finished,
-  constexpr double kRow = 12.0;     // and put into shared memory
-  constexpr double kTap = 50.0;     // beside the tensor cores' time
+  constexpr double kRow = 12.0;     // and put into shared memory;
+  constexpr double kPhasedRow = 24.0;
+  constexpr double kTap = 50.0;  // beside the tensor cores' time
   constexpr double kL2BytesPerCycle = 29.0;
-  const double products = 4.0 * plan.rows;  // of a tap
-  const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
-  const double bytes = static_cast<double>(plan.window_bytes()) + streamed;
-  const double stage = std::max(plan.taps * (products + kTap), bytes / kL2BytesPerCycle);
-  return plan.stages * stage + kTile + kRow * plan.rows;
+  const double products = plan.rows * plan.columns * plan.size / 128.0;  // of a tap
+  double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
+  const int at_once = plan.windows_at_once();
+  for (int w = 0; w < plan.windows; w += at_once) {
+    const int taps = plan.first_tap[w + at_once] - plan.first_tap[w];
+    const int64_t streamed = plan.resident ? 0 : taps * plan.tap_bytes();
+    const auto bytes = static_cast<double>(plan.slot_bytes() + streamed);
+    cycles += plan.stages * std::max(taps * (products + kTap), bytes / kL2BytesPerCycle);
+  }
+  return cycles;
+}
+
+// Boxes are found by 32-bit indices.
+bool in_range(const Conv1dProblem& p, const TurnPlan& plan) {
+  constexpr int64_t kMostLength = INT32_MAX / 2;
+  return plan.fold.phases <= kMostTurnPhases && p.in_length <= kMostLength &&
+         p.out_length <= kMostLength && p.batch * p.groups <= INT32_MAX;
+}
+
+// Whether windows can be brought from x as it lies.
+bool copies_bring(const Conv1dProblem& p, const TurnPlan& plan) {
+  return plan.fold.stride == 1 && p.in_length % plan.unit_width() == 0 &&
+         p.padding_mode == PaddingMode::kZeros;
 }
 
 }  // namespace
@@ -74,27 +154,29 @@ int64_t TurnPlan::blocks(const Conv1dProblem& p, int64_t multiprocessors) const 
   return persistent_blocks(tiles, resident ? row_tiles * p.groups : 1, multiprocessors);
 }
 
-TurnPlan plan_turn_gemm(const Conv1dProblem& p, int rows, int64_t shared_bytes, bool streamed) {
+TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_t shared_bytes,
+                        bool streamed) {
   TurnPlan plan;
+  plan.source = tile.source;
   plan.fold = fold_phases(tap_problem(p).taps, 1);
   plan.size = static_cast<int>(size_of(p.dtype));
-  plan.columns = kTurnColumnBytes / plan.size;
-  constexpr int64_t kMostLength = INT32_MAX / 2;  // boxes are found by 32-bit indices
-  const bool in_range =
-      p.in_length <= kMostLength && p.out_length <= kMostLength && p.batch * p.groups <= INT32_MAX;
-  const bool fits = plan.fold.phases == 1 && plan.fold.stride == 1 &&
-                    plan.fold.taps <= kMostTurnTaps && p.in_length % plan.unit_width() == 0 &&
-                    p.padding_mode == PaddingMode::kZeros && in_range;
-  if (!fits) return plan;
-  lay_windows(plan);
+  plan.columns = tile.columns;
+  if (plan.fold.taps > kMostTurnTaps || !in_range(p, plan)) return plan;
+  if (plan.source == TurnSource::kRows ? !copies_bring(p, plan) : !lay_planes(plan)) return plan;
+  if (!lay_windows(plan)) return plan;
   plan.stages = static_cast<int>(ceil_divide(p.group_inputs(), kTurnChannels));
-  plan.weight_bytes = int64_t{plan.taps} * kTurnChannels * rows * plan.size;
-  plan.rows = rows;
-  plan.row_tiles = static_cast<int>(ceil_divide(p.group_outputs(), rows));
-  const bool overlap = p.out_length % plan.unit_width() != 0 && p.out_length > plan.columns;
+  plan.rows = tile.rows;
+  plan.weight_bytes = plan.taps * plan.tap_bytes();
+  plan.half_channels = kTurnHalfRows / plan.phases();
+  plan.row_tiles = static_cast<int>(ceil_divide(p.group_outputs(), plan.tile_channels()));
+  const int64_t columns = ceil_divide(p.out_length + plan.fold.lead, plan.fold.phases);
+  const bool overlap =
+      plan.phases() == 1 && p.out_length % plan.unit_width() != 0 && columns > plan.columns;
   plan.advance = plan.columns - (overlap ? kSectorBytes / plan.size : 0);
-  plan.column_tiles = ceil_divide(p.out_length, plan.advance);
+  plan.column_tiles = ceil_divide(columns, plan.advance);
   plan.tiles = p.batch * p.groups * plan.row_tiles * plan.column_tiles;
+  plan.planes.units = plan.stages * kTurnChannels / plan.unit_width();
+  plan.planes.length = plane_length(plan, columns);
   lay_shared_memory(plan, shared_bytes, streamed);
   plan.tile_cycles = tile_cycles(plan);
   plan.valid = plan.ring >= 2 && (plan.resident || plan.weight_ring >= 2);
@@ -108,9 +190,12 @@ int64_t turn_weight_count(const Conv1dProblem& p, const TurnPlan& plan) {
 void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
                        const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
                        float* packed) {
-  const auto element = [&](int64_t g, int64_t m, int64_t c, int u) {
-    const int64_t tap = plan.fold.tap(0, u);
-    const bool exists = m < p.group_outputs() && c < p.group_inputs() && tap >= 0;
+  // Row `row` of a half of a tile, whose first channel is `first`.
+  const auto element = [&](int64_t g, int64_t first, int row, int64_t c, int u) {
+    const int64_t m = first + row / plan.phases();
+    const int64_t tap = plan.fold.tap(row % plan.phases(), u);
+    const bool exists = row < plan.half_channels * plan.phases() && m < p.group_outputs() &&
+                        c < p.group_inputs() && tap >= 0;
     if (!exists) return 0.0f;
     const float value = weight(g, m, c, tap);
     return p.precision == Precision::kTf32 ? round_to_tf32(value) : value;
@@ -122,10 +207,12 @@ void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
         for (int i = 0; i < plan.taps; ++i) {
           for (int64_t unit = 0; unit < kTurnChannels / width; ++unit) {
             for (int place = 0; place < plan.rows; ++place) {
-              const int64_t m = row_tile * plan.rows + turn_row_at(place);
+              const int64_t first =
+                  row_tile * plan.tile_channels() + place / kTurnHalfRows * plan.half_channels;
+              const int row = turn_row_at(place % kTurnHalfRows, plan.phases());
               for (int64_t e = 0; e < width; ++e) {
                 const int64_t c = stage * kTurnChannels + unit * width + e;
-                *packed++ = element(g, m, c, plan.tap[i].tap);
+                *packed++ = element(g, first, row, c, plan.tap[i].tap);
               }
             }
           }

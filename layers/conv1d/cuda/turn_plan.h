@@ -1,39 +1,69 @@
 // How the Hopper GEMM that turns windows of x in shared memory (turn_gemm_sm90.cuh) walks a
 // convolution: which windows are loaded, which taps read them, and what lies in shared memory.
 //
-// GEMM sizes: M = rows (output channels of a group), N = columns (output positions of all samples),
-// K = input channels of a group x taps. A tile has `rows` rows and `columns` columns, a stage
-// kTurnChannels input channels and all taps.
+// GEMM sizes: M = rows of a group (output channels x phases of a PhaseFold), N = columns (output
+// positions q of all samples), K = input channels of a group x taps. A tile has `rows` rows and
+// `columns` columns; every 64 rows are as many channels as they hold with all their phases.
 //
-// A tap reads a window of x from `shift` positions behind its beginning on. The copy engine brings
-// windows that begin at multiples of a unit of 16 bytes, and units behind them, their sides.
+// A tap reads a window from `shift` positions behind its beginning on. Windows of a stage have
+// kTurnChannels input channels, and are brought
+// - from x (TurnSource::kRows), all of them at once. They begin at multiples of a unit of 16 bytes;
+//   what taps reach behind their columns are units at their sides. Or
+// - from units (TurnSource::kUnits) as they lie in shared memory, into which another kernel has
+//   arranged x before (arrange_units.h), one window after the other.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 
 #include "engine/round_up.h"
 #include "layers/conv1d/conv1d_problem.h"
+#include "layers/conv1d/cuda/arrange_units.h"
 #include "layers/conv1d/cuda/gemm_plan.h"
 #include "layers/conv1d/phase_fold.h"
 
 namespace engine::cuda {
 
-inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a tile
+inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a window of rows
 inline constexpr int kTurnChannels = 32;
 inline constexpr int kMostTurnSides = 8;
-inline constexpr int kMostTurnTaps = 16;
+inline constexpr int kMostUnitReach = 64;  // positions of a window behind its columns
+inline constexpr int kMostTurnWindows = 16;
+inline constexpr int kMostTurnTaps = 32;
 inline constexpr int kMostTurnRing = 8;
 inline constexpr int kTurnWindowBytes = kTurnChannels * kTurnColumnBytes;
 inline constexpr int kTurnSideBytes = kTurnChannels * kUnitBytes;
+inline constexpr int kTurnHalfRows = 64;  // that a warpgroup multiplies
+inline constexpr int kMostTurnPhases = 32;
 
-/// Bytes of a row of results on its way to y, of elements of `size` bytes: what a warp puts there
-/// at once, 8 rows x 8 columns, lies in different banks.
-constexpr int turn_staged_pitch(int size) { return kTurnColumnBytes + 8 * size; }
+/// Bytes of a channel's results on their way to y, of elements of `size` bytes: what a warp puts
+/// there at once lies in different banks, of one phase 8 rows x 8 columns.
+constexpr int turn_staged_pitch(int columns, int size, int phases) {
+  return phases * columns * size + (phases == 1 ? 8 * size : kUnitBytes * std::min(phases, 4));
+}
 
-/// The row of a tile that the tensor cores have as row `place`: rows go by 64, and of those every
-/// eighth after the other. Eight such rows begin equally far behind a multiple of 16 bytes in y.
-constexpr int turn_row_at(int place) { return place / 64 * 64 + place % 64 / 8 + place % 8 * 8; }
+/// The row, of kTurnHalfRows, that the tensor cores have as row `place`. Of one phase, every eighth
+/// after the other: eight such rows begin equally far behind a multiple of 16 bytes in y. Of more
+/// phases, the rows of one thread, eight places apart, are neighbours.
+constexpr int turn_row_at(int place, int phases) {
+  if (phases == 1) return place / 8 + place % 8 * 8;
+  return place / 16 * 16 + place % 8 * 2 + place % 16 / 8;
+}
+
+/// Room for the results of kTurnHalfRows rows, whatever their phases.
+constexpr int turn_half_bytes(int columns, int size) {
+  return kTurnHalfRows * turn_staged_pitch(columns, size, 1);
+}
+
+enum class TurnSource { kRows, kUnits };
+
+/// What a compiled kernel is made for.
+struct TurnTileSize {
+  TurnSource source;
+  int rows;
+  int columns;
+};
 
 /// What a tap reads.
 struct TurnTap {
@@ -42,50 +72,63 @@ struct TurnTap {
 };
 
 struct TurnPlan {
+  TurnSource source = TurnSource::kRows;
   PhaseFold fold;
   int size = 0;     ///< bytes of an element
   int columns = 0;  ///< of a tile
-  // Windows of a stage, and their taps: those of window w are first_tap[w] to first_tap[w + 1].
+  // Windows of kTurnChannels channels, and their taps: those of window w are first_tap[w] to
+  // first_tap[w + 1].
   int windows = 0;
-  int64_t offset[kMostTurnTaps] = {};  ///< the input position of column 0
-  int first_tap[kMostTurnTaps + 1] = {};
+  int64_t offset[kMostTurnWindows] = {};  ///< the position of column 0, in x or in the plane
+  int plane[kMostTurnWindows] = {};       ///< of arranged units
+  int first_tap[kMostTurnWindows + 1] = {};
   int taps = 0;
   TurnTap tap[kMostTurnTaps] = {};
-  int sides = 0;  ///< units behind each window
-  int stages = 0;
+  int reach = 0;   ///< positions of every window behind its columns
+  int stages = 0;  ///< of kTurnChannels channels
+  UnitPlanes planes;
   // Shared memory.
-  int64_t weight_bytes = 0;  ///< of a stage
-  bool resident = false;     ///< all weights stay in shared memory
-  int ring = 0;              ///< stages whose windows are loaded at once,
-  int weight_ring = 0;       ///< whose weights are; all of them where they are resident
+  int64_t weight_bytes = 0;       ///< of kTurnChannels channels
+  int64_t weight_slot_bytes = 0;  ///< of what is loaded at once
+  bool resident = false;          ///< all weights stay in shared memory
+  int ring = 0;                   ///< slots for windows that are loaded at once,
+  int weight_ring = 0;            ///< for their weights; all of them where they are resident
   // Tiles.
   int rows = 0;
-  int row_tiles = 0;  ///< of a group
-  int advance = 0;    ///< columns from a tile to the next: tiles overlap where rows of y begin
-                      ///< anywhere, so that they can be cut at 32-byte sectors
+  int half_channels = 0;  ///< output channels of kTurnHalfRows rows
+  int row_tiles = 0;      ///< of a group
+  int advance = 0;        ///< columns from a tile to the next: tiles overlap where rows of y begin
+                          ///< anywhere, so that they can be cut at 32-byte sectors
   int64_t column_tiles = 0;
   int64_t tiles = 0;
   double tile_cycles = 0.0;  ///< predicted
   bool valid = false;
 
   int unit_width() const { return kUnitBytes / size; }  ///< elements
+  int sides() const { return reach / unit_width(); }    ///< units behind a window of rows
+  int positions() const { return columns + reach; }     ///< of a window
+  int phases() const { return static_cast<int>(fold.phases); }
+  int tile_channels() const { return rows / kTurnHalfRows * half_channels; }
+  int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * size; }  ///< of weights
+  /// Windows that are loaded at once.
+  int windows_at_once() const { return source == TurnSource::kRows ? windows : 1; }
   /// From a window to the next: boxes of the copy engine begin at multiples of 1024.
   int64_t window_stride() const {
-    return kTurnWindowBytes + round_up(int64_t{sides} * kTurnSideBytes, 1024);
+    return round_up(int64_t{kTurnChannels} * size * positions(), 1024);
   }
-  int64_t window_bytes() const { return windows * window_stride(); }  ///< of a stage
-  int64_t staging_bytes() const { return int64_t{rows} * turn_staged_pitch(size); }
+  int64_t slot_bytes() const { return windows_at_once() * window_stride(); }
+  int64_t staging_bytes() const { return rows / kTurnHalfRows * turn_half_bytes(columns, size); }
   int64_t shared_bytes() const {
-    return staging_bytes() + ring * window_bytes() + weight_ring * weight_bytes;
+    return staging_bytes() + ring * slot_bytes() + weight_ring * weight_slot_bytes;
   }
   /// Blocks of a persistent kernel.
   int64_t blocks(const Conv1dProblem& problem, int64_t multiprocessors) const;
 };
 
-/// Plans a problem for tiles of `rows` rows within `shared_bytes`, or gives a plan that is not
-/// valid. Weights stay in shared memory where they fit, unless `streamed`.
-TurnPlan plan_turn_gemm(const Conv1dProblem& problem, int rows, int64_t shared_bytes,
-                        bool streamed = false);
+/// Plans a problem within `shared_bytes`, or gives a plan that is not valid. Weights stay in shared
+/// memory where they fit, unless `streamed`.
+TurnPlan plan_turn_gemm(const Conv1dProblem& problem, const TurnTileSize& tile,
+                        int64_t shared_bytes, bool streamed = false);
 
 /// Elements of the packed weights: [group][row tile][stage][tap, in the plan's order][unit of
 /// channels][row, as the tensor cores have them][channel of the unit].

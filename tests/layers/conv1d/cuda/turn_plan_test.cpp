@@ -27,6 +27,11 @@ Conv1dProblem problem(int64_t taps, int64_t dilation, int64_t padding) {
   return p;
 }
 
+cuda::TurnPlan plan_rows(const Conv1dProblem& p, int rows) {
+  const int columns = 512 / static_cast<int>(size_of(p.dtype));
+  return cuda::plan_turn_gemm(p, {cuda::TurnSource::kRows, rows, columns}, kSharedBytes);
+}
+
 void check_taps(const cuda::TurnPlan& plan) {
   std::set<int> taps;
   for (int w = 0; w < plan.windows; ++w) {
@@ -37,12 +42,12 @@ void check_taps(const cuda::TurnPlan& plan) {
       taps.insert(tap.tap);
       CHECK(plan.offset[w] + tap.shift == plan.fold.first + tap.tap * plan.fold.spacing);
       CHECK(tap.shift >= 0);
-      CHECK(tap.shift <= plan.sides * plan.unit_width());
+      CHECK(tap.shift <= plan.reach);
     }
   }
   CHECK(static_cast<int64_t>(taps.size()) == plan.fold.taps);
   CHECK(plan.taps == plan.fold.taps);
-  CHECK(plan.sides <= cuda::kMostTurnSides);
+  CHECK(plan.sides() <= cuda::kMostTurnSides);
 }
 
 void check_tiles(const Conv1dProblem& p, const cuda::TurnPlan& plan) {
@@ -79,7 +84,7 @@ TEST_CASE("plans of turned windows serve every tap") {
     if (p.out_length < 1) continue;
     CAPTURE(to_string(p));
     for (const int rows : {64, 128}) {
-      const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, rows, kSharedBytes);
+      const cuda::TurnPlan plan = plan_rows(p, rows);
       if (!plan.valid) continue;
       check_taps(plan);
       check_tiles(p, plan);
@@ -90,22 +95,22 @@ TEST_CASE("plans of turned windows serve every tap") {
 }
 
 TEST_CASE("taps share a window that reaches them, and distant ones have their own") {
-  const cuda::TurnPlan near = cuda::plan_turn_gemm(problem(3, 1, 1), 128, kSharedBytes);
+  const cuda::TurnPlan near = plan_rows(problem(3, 1, 1), 128);
   CHECK(near.windows == 1);
   CHECK(near.offset[0] == -8);
-  CHECK(near.sides == 2);
-  const cuda::TurnPlan dilated = cuda::plan_turn_gemm(problem(3, 32, 32), 128, kSharedBytes);
+  CHECK(near.sides() == 2);
+  const cuda::TurnPlan dilated = plan_rows(problem(3, 32, 32), 128);
   CHECK(dilated.windows == 1);
-  CHECK(dilated.sides == 8);
-  const cuda::TurnPlan far = cuda::plan_turn_gemm(problem(3, 80, 80), 128, kSharedBytes);
+  CHECK(dilated.sides() == 8);
+  const cuda::TurnPlan far = plan_rows(problem(3, 80, 80), 128);
   CHECK(far.windows == 3);
-  CHECK(far.sides == 0);
+  CHECK(far.sides() == 0);
 }
 
 TEST_CASE("plans of turned windows serve taps that lie as far apart as can be") {
   Conv1dProblem p = problem(3, 1 << 20, 1 << 20);
   p.in_channels = 2;
-  const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, 64, kSharedBytes);
+  const cuda::TurnPlan plan = plan_rows(p, 64);
   CHECK(plan.valid);
   CHECK(plan.windows == 3);
   check_taps(plan);
@@ -119,8 +124,8 @@ TEST_CASE("plans of turned windows leave out what the copy engine cannot bring")
   strided.stride = 2;
   Conv1dProblem reflected = problem(3, 1, 1);
   reflected.padding_mode = PaddingMode::kReflect;
-  for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(17, 1, 8)}) {
-    CHECK_FALSE(cuda::plan_turn_gemm(p, 128, kSharedBytes).valid);
+  for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(33, 1, 16)}) {
+    CHECK_FALSE(plan_rows(p, 128).valid);
   }
 }
 

@@ -1,0 +1,109 @@
+// The row of the Hopper GEMM whose windows come from units that are arranged before: how its
+// samples are cut into pieces for the workspace, and what it costs.
+#include <algorithm>
+
+#include "layers/conv1d/cuda/arrange_units.h"
+#include "layers/conv1d/cuda/conv1d_cuda.h"
+#include "layers/conv1d/cuda/implicit_gemm_step.h"
+#include "layers/conv1d/cuda/turn_gemm_step.h"
+
+namespace engine::cuda {
+namespace {
+
+constexpr int64_t kWorkspaceBytes = int64_t{64} << 20;
+
+int64_t sample_bytes(const Conv1dProblem& p, const TurnPlan& plan) {
+  return plan.planes.sample_bytes(p.groups);
+}
+
+// What tiles at the end of the last plane read behind it.
+int64_t bytes_behind(const TurnPlan& plan) { return int64_t{plan.positions()} * kUnitBytes; }
+
+// Samples of a piece; all pieces but the last have as many. 0 where the workspace holds none.
+int64_t piece_samples(const Conv1dProblem& p, const TurnPlan& plan) {
+  const int64_t most = (kWorkspaceBytes - bytes_behind(plan)) / sample_bytes(p, plan);
+  if (most <= 0) return 0;
+  return ceil_divide(p.batch, ceil_divide(p.batch, most));
+}
+
+Conv1dProblem with_batch(Conv1dProblem p, int64_t samples) {
+  p.batch = samples;
+  return p;
+}
+
+// Units are written to and read from memory or the L2 cache.
+double piece_seconds(const Conv1dProblem& p, const TurnPlan& plan) {
+  constexpr double kLaunch = 2e-6;
+  constexpr double kBytesPerSecond = 3.0e12;
+  const auto size = static_cast<double>(size_of(p.dtype));
+  const auto units = static_cast<double>(p.batch * sample_bytes(p, plan));
+  const double x = size * static_cast<double>(p.batch * p.in_channels * p.in_length);
+  const double y = size * static_cast<double>(p.batch * p.out_channels * p.out_length);
+  return kLaunch + (x + units) / kBytesPerSecond + turn_gemm_seconds(p, plan, units + y);
+}
+
+TurnChoice choose(const Conv1dProblem& p) {
+  return choose_turn_gemm(p, TurnSource::kUnits, [&](const TurnPlan& plan) {
+    const int64_t samples = piece_samples(p, plan);
+    if (samples == 0) return 1e30;
+    const Conv1dProblem piece = with_batch(p, samples);
+    TurnPlan piece_plan = plan;
+    piece_plan.tiles = plan.tiles / p.batch * samples;
+    return static_cast<double>(p.batch) / static_cast<double>(samples) *
+           piece_seconds(piece, piece_plan);
+  });
+}
+
+bool can_implement(const Conv1dProblem& p) {
+  if (!turn_gemm_allows(p)) return false;
+  const TurnChoice choice = choose(p);
+  return choice.kernel != nullptr && piece_samples(p, choice.plan) > 0;
+}
+
+double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
+
+// Some samples of a problem, with their launch.
+struct Piece {
+  Conv1dProblem problem;
+  int64_t first_sample;
+  TurnLaunch launch;
+};
+
+Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
+  const TurnChoice choice = choose(p);
+  const Tensor weight = turn_weights(p, choice.plan, context);
+  const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
+  const int64_t samples = piece_samples(p, choice.plan);
+  std::vector<Piece> pieces;
+  for (int64_t first = 0; first < p.batch; first += samples) {
+    const Conv1dProblem piece = with_batch(p, std::min(samples, p.batch - first));
+    TurnPlan plan = choice.plan;
+    plan.tiles = plan.tiles / p.batch * piece.batch;
+    pieces.push_back({piece, first, turn_launch(piece, plan, weight, bias, context)});
+  }
+  const auto size = static_cast<int64_t>(size_of(p.dtype));
+  Step step;
+  step.workspace_bytes = samples * sample_bytes(p, choice.plan) + bytes_behind(choice.plan);
+  step.enqueue = [=, launch = choice.kernel->launch, planes = choice.plan.planes,
+                  shared_bytes = choice.plan.shared_bytes()](const StepContext& c) {
+    for (const Piece& piece : pieces) {
+      const char* x = c.input<char>(0) + piece.first_sample * p.in_channels * p.in_length * size;
+      arrange_units(piece.problem, planes, x, c.workspace, c.stream);
+      TurnGemm gemm = piece.launch.gemm;
+      gemm.units = static_cast<const char*>(c.workspace);
+      gemm.y = static_cast<char*>(c.outputs[0]) +
+               piece.first_sample * p.out_channels * p.out_length * size;
+      launch(gemm, shared_bytes, piece.launch.blocks, c.stream);
+    }
+    (void)weight, (void)bias;  // kept alive
+  };
+  return step;
+}
+
+}  // namespace
+
+Conv1dKernel conv1d_arranged_gemm_sm90() {
+  return {"conv1d_arranged_gemm_sm90", Device::Type::kCuda, can_implement, seconds, prepare};
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,76 @@
+#include "layers/conv1d/cuda/turn_gemm_step.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/cuda/runtime.h"
+#include "layers/conv1d/conv1d_taps.h"
+#include "layers/conv1d/cuda/choose_gemm.h"
+#include "layers/conv1d/cuda/implicit_gemm_step.h"
+
+namespace engine::cuda {
+namespace {
+
+// One operand in shared memory leaves no room for two parts of f32.
+const GemmKernels<TurnKernel>& kernels() {
+  static const GemmKernels<TurnKernel> all{
+      {}, turn_kernels_sm90_tf32(), turn_kernels_sm90_fp16(), turn_kernels_sm90_bf16()};
+  return all;
+}
+
+// Everything that the order of the packed weights depends on, beside the layer. The order of taps
+// follows from their offsets.
+std::string weight_key(const Conv1dProblem& p, const TurnPlan& plan) {
+  return fmt::format("weight for turn gemm {} {} rows, {} planes, taps from {} by {}",
+                     to_string(p.precision), plan.rows, plan.planes.count, plan.fold.first,
+                     plan.fold.spacing);
+}
+
+}  // namespace
+
+TurnChoice choose_turn_gemm(const Conv1dProblem& p, TurnSource source,
+                            const std::function<double(const TurnPlan&)>& predict) {
+  TurnChoice best;
+  for (const TurnKernel& kernel : kernels().of(p.precision)) {
+    if (kernel.tile.source != source) continue;
+    const TurnPlan plan = plan_turn_gemm(p, kernel.tile, kernel.shared_bytes);
+    if (!plan.valid) continue;
+    const double seconds = predict(plan);
+    if (best.kernel == nullptr || seconds < best.seconds) best = {&kernel, plan, seconds};
+  }
+  return best;
+}
+
+bool turn_gemm_allows(const Conv1dProblem& p) {
+  return implicit_gemm_allows(p) && !p.residual && is_bend(p.activation);
+}
+
+double turn_gemm_seconds(const Conv1dProblem& p, const TurnPlan& plan, double bytes) {
+  constexpr double kLaunch = 4e-6;
+  constexpr double kBytesPerSecond = 3.50e12;  // reached at best
+  const int64_t blocks = plan.blocks(p, kMultiprocessors);
+  const double rounds = std::ceil(static_cast<double>(plan.tiles) / static_cast<double>(blocks));
+  return kLaunch + std::max(rounds * plan.tile_cycles / kClock, bytes / kBytesPerSecond);
+}
+
+TurnLaunch turn_launch(const Conv1dProblem& p, const TurnPlan& plan, const Tensor& weight,
+                       const Tensor& bias, const PrepareContext& context) {
+  TurnLaunch launch{turn_gemm(p, plan),
+                    plan.blocks(p, device_info(context.device.index).multiprocessors)};
+  launch.gemm.weights = weight.raw();
+  launch.gemm.epilogue = {static_cast<const float*>(bias.raw()), nullptr, p.activation, {}};
+  return launch;
+}
+
+Tensor turn_weights(const Conv1dProblem& p, const TurnPlan& plan, const PrepareContext& context) {
+  return context.weight(weight_key(p, plan), [&] {
+    const Tensor& weight = context.layer->parameter("weight");
+    Tensor packed = Tensor::empty({turn_weight_count(p, plan)}, DType::kF32);
+    pack_turn_weights(p, plan, weight_reader(p, weight), packed.data<float>());
+    return packed.to(p.dtype);
+  });
+}
+
+}  // namespace engine::cuda

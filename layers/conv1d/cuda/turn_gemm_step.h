@@ -1,0 +1,42 @@
+// What the rows of the Hopper GEMM that turns windows have in common: which of its compiled tiles a
+// problem runs on, and its weights.
+#pragma once
+
+#include <functional>
+
+#include "engine/layer.h"
+#include "layers/conv1d/cuda/turn_gemm.h"
+
+namespace engine::cuda {
+
+/// A kernel with its plan; null where none can compute the problem.
+struct TurnChoice {
+  const TurnKernel* kernel = nullptr;
+  TurnPlan plan;
+  double seconds = 0.0;  ///< predicted
+};
+
+/// The fastest kernel with windows from `source`, by `predict(problem, plan)` in seconds.
+TurnChoice choose_turn_gemm(const Conv1dProblem& problem, TurnSource source,
+                            const std::function<double(const TurnPlan&)>& predict);
+
+/// Whether the epilogue of a problem is one that these kernels have, and its size one that GEMMs
+/// compute.
+bool turn_gemm_allows(const Conv1dProblem& problem);
+
+/// Seconds of a launch as measured on an H200, which moves `bytes`: nothing is faster than memory.
+double turn_gemm_seconds(const Conv1dProblem& problem, const TurnPlan& plan, double bytes);
+
+/// One launch for problem.batch samples, but for x and y.
+struct TurnLaunch {
+  TurnGemm gemm;
+  int64_t blocks;
+};
+TurnLaunch turn_launch(const Conv1dProblem& problem, const TurnPlan& plan, const Tensor& weight,
+                       const Tensor& bias, const PrepareContext& context);
+
+/// The layer's weights, packed for a plan.
+Tensor turn_weights(const Conv1dProblem& problem, const TurnPlan& plan,
+                    const PrepareContext& context);
+
+}  // namespace engine::cuda

@@ -19,7 +19,23 @@ struct LaunchConfig {
   int block = 256;
   int64_t shared_bytes = 0;  ///< dynamic shared memory; above 48 KB it is opted into
   cudaStream_t stream = nullptr;
+  bool begins_early = false;  ///< may begin before the kernel before it has ended: see below
 };
+
+/// In a kernel whose successor begins early: that may begin once all blocks have called this or
+/// have ended. Does nothing before Hopper. Source: PTX ISA, griddepcontrol.
+__device__ __forceinline__ void let_next_kernel_begin() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+/// In a kernel that begins early: waits until the kernel before has ended, and what it has written
+/// can be read.
+__device__ __forceinline__ void await_previous_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 
 inline constexpr int64_t kMaxGridX = 2147483647;
 inline constexpr int64_t kMaxGridYZ = 65535;

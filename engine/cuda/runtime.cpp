@@ -155,11 +155,18 @@ void launch_kernel(const void* kernel, const LaunchConfig& config, void** argume
     }
     check(status, config.name);
   }
-  const dim3 grid(static_cast<unsigned>(config.grid_x), static_cast<unsigned>(config.grid_y),
-                  static_cast<unsigned>(config.grid_z));
-  check(cudaLaunchKernel(kernel, grid, dim3(static_cast<unsigned>(config.block)), arguments,
-                         static_cast<size_t>(config.shared_bytes), config.stream),
-        config.name);
+  cudaLaunchConfig_t launch{};
+  launch.gridDim = dim3(static_cast<unsigned>(config.grid_x), static_cast<unsigned>(config.grid_y),
+                        static_cast<unsigned>(config.grid_z));
+  launch.blockDim = dim3(static_cast<unsigned>(config.block));
+  launch.dynamicSmemBytes = static_cast<size_t>(config.shared_bytes);
+  launch.stream = config.stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  launch.attrs = &early;
+  launch.numAttrs = config.begins_early ? 1 : 0;
+  check(cudaLaunchKernelExC(&launch, kernel, arguments), config.name);
 }
 
 namespace {

@@ -46,6 +46,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     arrange_units_kernel(const __grid_constant__ Arrangement a, const T* x, uint4* target) {
   constexpr int kWidth = kUnitElements<T>;
+  let_next_kernel_begin();
   const int64_t unit_row = a.by_blocks.quotient(blockIdx.x);
   const int64_t block = blockIdx.x - unit_row * a.by_blocks.divisor();
   const int64_t group = a.by_units.quotient(unit_row);

@@ -26,7 +26,8 @@ struct UnitPlanes {
   int64_t sample_bytes(int64_t groups) const { return groups * count * units * length * 16; }
 };
 
-/// Arranges the samples of x, of problem.batch, at `target`. Rounds to TF32 in that precision.
+/// Arranges the samples of x, of problem.batch, at `target`. Rounds to TF32 in that precision. The
+/// next kernel may begin early.
 void arrange_units(const Conv1dProblem& problem, const UnitPlanes& planes, const void* x,
                    void* target, CudaStream stream);
 

@@ -63,8 +63,44 @@ bool lay_units(GemmPlan& plan, const GemmTile& tile) {
   return plan.window_bytes < 200 * 1024;
 }
 
-// The window as rows of x. Lanes read neighbouring positions of four rows; they meet different
-// banks where those rows, of which 16-bit types take every other, lie 8 words apart, modulo 32.
+// In how many turns shared memory serves a warp that gathers a word of the first operand, if rows
+// of the window lie `pitch` words apart: lane 4 g + t reads its elements from word t of a unit in
+// column g, of 16-bit types one after the other.
+int gathering_turns(const GemmPlan& plan, const GemmTile& tile, int64_t pitch) {
+  constexpr int kBanks = 32;
+  const int per_word = 4 / tile.element_bytes;
+  int turns = 0;
+  for (int half = 0; half < per_word; ++half) {
+    std::set<int64_t> words;
+    for (int lane = 0; lane < 32; ++lane) {
+      const int element = lane % 4 * per_word + half;
+      const int64_t position =
+          lane / 4 * plan.fold.stride + element % plan.unit_taps * plan.fold.spacing;
+      words.insert(element / plan.unit_taps * pitch + position * tile.element_bytes / 4);
+    }
+    int in_bank[kBanks] = {}, most = 0;
+    for (const int64_t word : words) most = std::max(most, ++in_bank[word % kBanks]);
+    turns += most;
+  }
+  return turns;
+}
+
+// How rows of a window lie to each other: lanes that read neighbouring positions of four rows meet
+// different banks where those rows, of which 16-bit types take every other, lie 8 words apart.
+// Of a stride they meet the fewest where rows lie otherwise.
+void lay_lanes(GemmPlan& plan, const GemmTile& tile) {
+  constexpr int kRow = 1024;  // more than lanes read of one
+  plan.words_apart = plan.unit_channels > 4 ? 4 : 8;
+  plan.gathering_turns = gathering_turns(plan, tile, kRow + plan.words_apart);
+  for (int words = 0; words < 32 && plan.fold.stride > 1; words += kUnitBytes / 4) {
+    const int turns = gathering_turns(plan, tile, kRow + words);
+    if (turns >= plan.gathering_turns) continue;
+    plan.words_apart = words;
+    plan.gathering_turns = turns;
+  }
+}
+
+// The window as rows of x.
 bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile) {
   constexpr int64_t kMostRowLength = 100 * 1024;
   const int64_t taps = int64_t{plan.stage_taps} * plan.unit_taps;
@@ -73,9 +109,8 @@ bool lay_gathered_rows(GemmPlan& plan, const GemmTile& tile) {
   const int64_t unit = kUnitBytes / tile.element_bytes;
   const int64_t words = ceil_divide(length + unit - 1, unit) * 4;
   plan.row_length = static_cast<int>(length);
-  const int64_t apart = plan.unit_channels > 4 ? 4 : 8;
-  plan.row_pitch =
-      static_cast<int>(words + (plan.unit_channels > 1 ? (32 + apart - words % 32) % 32 : 0));
+  const int64_t to_apart = (32 + plan.words_apart - words % 32) % 32;
+  plan.row_pitch = static_cast<int>(words + (plan.unit_channels > 1 ? to_apart : 0));
   plan.window_bytes = int64_t{plan.stage_units} * plan.unit_channels * plan.row_pitch * 4;
   return plan.window_bytes < 200 * 1024;
 }
@@ -252,10 +287,7 @@ double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmT
   constexpr double kSplitProducts = 2.3;  // of three
   const bool split = tile.parts == 2, wide = tile.element_bytes == 4;
   const double blocks = tile.columns / 64.0;
-  // Lanes that read every other or every fourth word share banks.
-  const int64_t stride = std::min<int64_t>(plan.fold.stride & -plan.fold.stride, 8);
-  const double reads = wide ? 16.0 * static_cast<double>(stride)
-                            : 32.0 * std::max(1.0, static_cast<double>(stride) / 2.0);
+  const double reads = 16.0 * plan.gathering_turns;
   // Of a step and block. Products of 256 rows leave f32 the time for it.
   const double short_products = split ? 52.0 : (wide ? 9.0 : 33.0);
   const double gathering = !is_tall(tile) ? short_products : (wide ? 0.0 : reads * kSharedReads);
@@ -336,6 +368,21 @@ GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
   return plan;
 }
 
+// How many taps a unit may hold: those that leave no room for channels that do not exist. Lanes
+// that gather from rows of a stride meet fewer of each other in banks with more taps, if all units
+// of channels begin alike behind a multiple of 16 bytes.
+std::vector<int> taps_of_units(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  std::vector<int> all{plan.unit_taps};
+  if (!tile.gathers || plan.fold.stride == 1) return all;
+  const auto size = static_cast<int64_t>(size_of(p.dtype));
+  for (int taps = 2 * plan.unit_taps; taps <= kUnitBytes / size && taps <= plan.fold.taps;
+       taps *= 2) {
+    const int64_t channels = kUnitBytes / size / taps;
+    if (channels * p.in_length * size % kUnitBytes == 0) all.push_back(taps);
+  }
+  return all;
+}
+
 // Taps of the fold of a convolution, known without its table, which far taps would make large.
 int64_t split_taps(const Conv1dProblem& p, int64_t split) {
   const int64_t far = p.dilation * (p.kernel_size - 1), last = p.stride * (split - 1);
@@ -380,7 +427,6 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
          plan.unit_taps < plan.fold.taps) {
     plan.unit_taps *= 2;
   }
-  plan.unit_channels = static_cast<int>(unit_elements / plan.unit_taps);
   const int64_t phases = plan.fold.phases;
   plan.row_channels = static_cast<int>(phases > 8 ? 1 : 8 / phases);
   plan.phase_blocks = static_cast<int>(ceil_divide(phases, 8));
@@ -400,8 +446,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   plan.advance = static_cast<int>(tile.columns - (overlap ? sector : 0));
   plan.column_tiles = ceil_divide(plan.columns, plan.advance);
 
-  const int64_t channel_units = ceil_divide(p.group_inputs(), plan.unit_channels);
-  const int64_t tap_units = ceil_divide(plan.fold.taps, plan.unit_taps);
+  int64_t channel_units = 0, tap_units = 0;
   GemmPlan best;
   double best_rank = 0.0;
   const auto consider = [&](int64_t units, int64_t taps) {
@@ -420,13 +465,21 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
       }
     }
   };
-  const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
-  for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {
-    for (plan.fewest_chunks = 2; plan.fewest_chunks <= 8; plan.fewest_chunks += 2) {
-      consider_stages();
-      if (tile.most_chunks <= plan.fewest_chunks) break;
+  const auto consider_units = [&](int unit_taps) {
+    plan.unit_taps = unit_taps;
+    plan.unit_channels = static_cast<int>(unit_elements / unit_taps);
+    channel_units = ceil_divide(p.group_inputs(), plan.unit_channels);
+    tap_units = ceil_divide(plan.fold.taps, unit_taps);
+    if (tile.gathers) lay_lanes(plan, tile);
+    const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
+    for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {
+      for (plan.fewest_chunks = 2; plan.fewest_chunks <= 8; plan.fewest_chunks += 2) {
+        consider_stages();
+        if (tile.most_chunks <= plan.fewest_chunks) break;
+      }
     }
-  }
+  };
+  for (const int unit_taps : taps_of_units(p, plan, tile)) consider_units(unit_taps);
   if (best.valid) best.tile_cycles = predict_cycles(p, best, tile);
   if (best.valid && tile.gathers) best.handing_cycles = handing_cycles(p, best, tile);
   return best;

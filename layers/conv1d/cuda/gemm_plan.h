@@ -78,9 +78,11 @@ struct GemmPlan {
   int row_buffers = 1;    ///< of a loading warp
   int64_t row_bytes = 0;  ///< of a buffer
   // The window of a kernel that gathers: rows of x, whose first element is up to 15 bytes late.
-  int row_length = 0;  ///< positions
-  int row_pitch = 0;   ///< words of 4 bytes
-  int steps = 0;       ///< instructions of a stage: pairs of units
+  int row_length = 0;       ///< positions
+  int row_pitch = 0;        ///< words of 4 bytes
+  int words_apart = 0;      ///< its pitch modulo 32 words
+  int gathering_turns = 0;  ///< of shared memory, for a word of each lane
+  int steps = 0;            ///< instructions of a stage: pairs of units
   GemmStep step[kMaxSteps] = {};
   // Shared memory.
   int64_t window_bytes = 0;

@@ -25,10 +25,10 @@ Tensor pack_weights(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan
 
 // Everything that the order of the packed weights depends on, beside the layer.
 std::string weight_key(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan) {
-  return fmt::format("weight for {} gemm {} {}x{} parts {} phases {} stages {}x{} of {}x{}",
+  return fmt::format("weight for {} gemm {} {}x{} parts {} phases {} stages {}x{} of {}x{} by {}",
                      tile.gathers ? "gather" : "implicit", to_string(p.precision), tile.rows,
                      tile.columns, tile.parts, plan.fold.phases, plan.channel_stages,
-                     plan.tap_stages, plan.stage_units, plan.stage_taps);
+                     plan.tap_stages, plan.stage_units, plan.stage_taps, plan.unit_taps);
 }
 
 }  // namespace

@@ -3,6 +3,23 @@
 #include <algorithm>
 
 namespace engine::cuda {
+namespace {
+
+// Where each tap finds its operands. Of resident weights a slot has those of all windows.
+void place_taps(const TurnPlan& plan, TurnGemm& g) {
+  const int at_once = plan.windows_at_once();
+  const auto window_units = static_cast<int>(plan.window_stride() / kUnitBytes);
+  const auto tap_units = static_cast<int>(plan.tap_bytes() / kUnitBytes);
+  for (int w = 0; w < plan.windows; ++w) {
+    const int first_of_slot = plan.resident ? 0 : plan.first_tap[w / at_once * at_once];
+    for (int i = plan.first_tap[w]; i < plan.first_tap[w + 1]; ++i) {
+      g.window_unit[i] = w % at_once * window_units + plan.tap[i].shift;
+      g.weight_unit[i] = (i - first_of_slot) * tap_units;
+    }
+  }
+}
+
+}  // namespace
 
 TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   TurnGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
@@ -34,7 +51,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.weight_ring = plan.weight_ring;
   for (int w = 0; w < plan.windows; ++w) g.offset[w] = static_cast<int>(plan.offset[w]);
   std::copy_n(plan.first_tap, plan.windows + 1, g.first_tap);
-  for (int i = 0; i < plan.taps; ++i) g.shift[i] = plan.tap[i].shift;
+  place_taps(plan, g);
   return g;
 }
 

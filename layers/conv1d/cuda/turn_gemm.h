@@ -59,7 +59,9 @@ struct TurnGemm {
   int weight_ring;
   int offset[kMostTurnWindows];         // of windows
   int first_tap[kMostTurnWindows + 1];  // of windows
-  int shift[kMostTurnTaps];             // of taps
+  // Of taps, in units of shared memory from the beginning of their slots.
+  int window_unit[kMostTurnTaps];
+  int weight_unit[kMostTurnTaps];
 };
 
 /// Fills everything but pointers.

@@ -196,6 +196,7 @@ template <typename Tile>
 __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnBarriers& barriers = *memory.barriers;
   RingPosition at, weights_at;
+  if constexpr (!Tile::kTurns) await_previous_kernel();  // which arranges units
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     for (int stage = 0; stage < p.stages; ++stage) {
@@ -260,44 +261,46 @@ struct TurnProducts {
     wgmma_wait<0>();
     release_last();
   }
-  // Starts the products of a tap, whose operands begin at these units of shared memory.
-  __device__ __forceinline__ void start_tap(uint32_t weights, uint32_t window, int positions,
+  // Starts the products of tap `tap` of a slot whose windows and weights begin at these units of
+  // shared memory.
+  __device__ __forceinline__ void start_tap(uint32_t window, uint32_t weights, int tap,
                                             bool first) {
     constexpr uint32_t kWeightStep = Tile::kRows << 16;
-    const uint32_t window_step = positions << 16;
+    const uint32_t window_step = p.positions << 16;
+    window += p.window_unit[tap];
+    weights += p.weight_unit[tap];
     wgmma_fence();
 #pragma unroll
     for (int unit = 0; unit < kStageUnits; unit += 2) {
       const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
 #pragma unroll
       for (int i = 0; i < Tile::kParts; ++i) {
-        const uint32_t x = window + unit * positions + i * Tile::kPartColumns;
+        const uint32_t x = window + unit * p.positions + i * Tile::kPartColumns;
         wgmma<typename Tile::T, Tile::kPartColumns>(sums[i], a, wgmma_descriptor(x + window_step),
                                                     !first || unit > 0);
       }
     }
     wgmma_commit();
   }
-  // Starts the products of the windows from `first_window` on that come at once, which are in slot
-  // `slot`. The stage's first tap has its weights, or would have them, at unit `weights` of shared
-  // memory. The sums of a tile begin with those of its first.
-  __device__ __forceinline__ void multiply_windows(int slot, int first_window, uint32_t weights,
-                                                   bool first) {
-    const uint32_t rows = uniform(weights + half * kTurnHalfRows);
-#pragma unroll 1
-    for (int w = 0; w < windows_at_once<Tile>(p); ++w) {
-      const uint32_t window = uniform(memory.window(p, slot, w) / kUnitBytes + column);
-#pragma unroll 1
-      for (int tap = p.first_tap[first_window + w]; tap < p.first_tap[first_window + w + 1];
-           ++tap) {
-        start_tap(rows + tap * kStageUnits * Tile::kRows, window + p.shift[tap], p.positions,
-                  first);
-        wgmma_wait<1>();
-        release_last();
-        first = false;
-      }
-    }
+  // Starts the products of the windows from `first_window` on, which came at once to slot `slot`,
+  // once `await()` has returned; their weights are in slot `weight_slot`. While those of the first
+  // tap are under way, the slot before is released. The sums of a tile begin with the first tap.
+  template <typename Await>
+  __device__ __forceinline__ void multiply_slot(int slot, int weight_slot, int first_window,
+                                                bool first, const Await& await) {
+    const uint32_t window = uniform(memory.window(p, slot, 0) / kUnitBytes + column);
+    const uint32_t weights =
+        uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
+    int tap = uniform(p.first_tap[first_window]);
+    const int end = uniform(p.first_tap[first_window + windows_at_once<Tile>(p)]);
+    await();
+    start_tap(window, weights, tap, first);
+    wgmma_wait<1>();
+    release_last();
     last = slot;
+    last_weights = weight_slot;
+#pragma unroll 1
+    for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
   }
 };
 
@@ -465,14 +468,11 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
     if (!p.resident) bias = RowBias(p, place_of(p, tile, p.tile_channels), products);
     for (int stage = 0; stage < p.stages; ++stage) {
       for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
-        uint32_t weights = memory.weights_at(p, p.resident ? stage : weights_at.slot) / kUnitBytes;
-        if (!p.resident) {
-          barriers.weights_loaded[weights_at.slot].wait(weights_at.parity);
-          weights -= p.first_tap[w] * (kTapBytes<Tile> / kUnitBytes);
-        }
-        (Tile::kTurns ? barriers.turned : barriers.loaded)[at.slot].wait(at.parity);
-        products.multiply_windows(at.slot, w, weights, stage == 0 && w == 0);
-        products.last_weights = weights_at.slot;
+        const int weight_slot = p.resident ? stage : weights_at.slot;
+        products.multiply_slot(at.slot, weight_slot, w, stage == 0 && w == 0, [&] {
+          if (!p.resident) barriers.weights_loaded[weights_at.slot].wait(weights_at.parity);
+          (Tile::kTurns ? barriers.turned : barriers.loaded)[at.slot].wait(at.parity);
+        });
         if (!p.resident) weights_at.advance(p.weight_ring);
       }
     }
@@ -558,6 +558,7 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
   config.block = Tile::kThreads;
   config.shared_bytes = shared_bytes + kTurnBarrierBytes;
   config.stream = stream;
+  config.begins_early = !Tile::kTurns;
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
@@ -569,15 +570,19 @@ TurnKernel turn_kernel_sm90() {
           launch_turn_gemm<TurnTile<T, kSource, kRows, kColumns>>};
 }
 
-/// Those of 16-bit types and of TF32: windows of units may have any columns.
+/// Those of one type. Windows of units may have any columns; in TF32 192 leave room for two slots
+/// only, which is slower (dac_up_s8: 0.45 ms for 0.39).
 template <typename T>
 std::vector<TurnKernel> turn_kernels_sm90() {
   constexpr int kColumns = kTurnColumnBytes / sizeof(T);
-  return {turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns>(),
-          turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns>(),
-          turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
-          turn_kernel_sm90<T, TurnSource::kUnits, 128, 192>(),
-          turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
+  std::vector<TurnKernel> kernels = {turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns>(),
+                                     turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns>(),
+                                     turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
+                                     turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
+  if constexpr (sizeof(T) == 2) {
+    kernels.push_back(turn_kernel_sm90<T, TurnSource::kUnits, 128, 192>());
+  }
+  return kernels;
 }
 
 }  // namespace engine::cuda

@@ -170,8 +170,10 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.half_channels = kTurnHalfRows / plan.phases();
   plan.row_tiles = static_cast<int>(ceil_divide(p.group_outputs(), plan.tile_channels()));
   const int64_t columns = ceil_divide(p.out_length + plan.fold.lead, plan.fold.phases);
-  const bool overlap =
-      plan.phases() == 1 && p.out_length % plan.unit_width() != 0 && columns > plan.columns;
+  // Parts of sectors cost the memory time, which counts where products take little.
+  constexpr int64_t kFewProducts = 768;  // of an output
+  const bool overlap = plan.phases() == 1 && p.out_length % plan.unit_width() != 0 &&
+                       columns > plan.columns && p.reduction() < kFewProducts;
   plan.advance = plan.columns - (overlap ? kSectorBytes / plan.size : 0);
   plan.column_tiles = ceil_divide(columns, plan.advance);
   plan.tiles = p.batch * p.groups * plan.row_tiles * plan.column_tiles;

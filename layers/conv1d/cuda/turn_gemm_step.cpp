@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/cuda/runtime.h"
 #include "layers/conv1d/conv1d_taps.h"
@@ -49,10 +48,13 @@ bool turn_gemm_allows(const Conv1dProblem& p) {
 
 double turn_gemm_seconds(const Conv1dProblem& p, const TurnPlan& plan, double bytes) {
   constexpr double kLaunch = 4e-6;
-  constexpr double kBytesPerSecond = 3.50e12;  // reached at best
+  const double bytes_per_second = plan.source == TurnSource::kRows ? 3.4e12 : 2.9e12;
+  constexpr double kShortRunClock = 1.88e9;
   const int64_t blocks = plan.blocks(p, kMultiprocessors);
-  const double rounds = std::ceil(static_cast<double>(plan.tiles) / static_cast<double>(blocks));
-  return kLaunch + std::max(rounds * plan.tile_cycles / kClock, bytes / kBytesPerSecond);
+  // Blocks of resident weights may be more than there is room for at once.
+  const int64_t rounds = ceil_divide(plan.tiles, blocks) * ceil_divide(blocks, kMultiprocessors);
+  const double cycles = static_cast<double>(rounds) * plan.tile_cycles;
+  return kLaunch + std::max(cycles / kShortRunClock, bytes / bytes_per_second);
 }
 
 TurnLaunch turn_launch(const Conv1dProblem& p, const TurnPlan& plan, const Tensor& weight,

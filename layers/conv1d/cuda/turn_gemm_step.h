@@ -24,7 +24,7 @@ TurnChoice choose_turn_gemm(const Conv1dProblem& problem, TurnSource source,
 /// compute.
 bool turn_gemm_allows(const Conv1dProblem& problem);
 
-/// Seconds of a launch as measured on an H200, which moves `bytes`: nothing is faster than memory.
+/// Seconds of a launch, which moves `bytes`, as measured on an H200.
 double turn_gemm_seconds(const Conv1dProblem& problem, const TurnPlan& plan, double bytes);
 
 /// One launch for problem.batch samples, but for x and y.

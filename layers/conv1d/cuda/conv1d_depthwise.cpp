@@ -137,7 +137,7 @@ bool fits(const DepthwiseTiles& cut) {
 // Work grows with the outputs computed, kept or not, their taps, and the inputs staged beyond one
 // for each; rows cost where a block has several. A block alone keeps half a multiprocessor busy.
 double tile_seconds(const Conv1dProblem& p, const DepthwiseTiles& cut) {
-  constexpr double kLaunch = 5e-6;  // with a block's waits for all of its threads
+  constexpr double kLaunch = 4e-6;  // with a block's waits for all of its threads
   constexpr double kBytesPerSecond = 3.9e12;
   constexpr double kPerRow = 0.12e-9;
   const bool f32 = p.dtype == DType::kF32;

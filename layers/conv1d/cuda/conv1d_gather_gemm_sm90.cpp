@@ -5,6 +5,7 @@
 
 #include "layers/conv1d/cuda/choose_gemm.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
+#include "layers/conv1d/cuda/gather_gemm_seconds.h"
 #include "layers/conv1d/cuda/implicit_gemm_launch.h"
 
 namespace engine::cuda {
@@ -16,7 +17,7 @@ const GemmKernels<Sm90Kernel>& kernels() {
   return all;
 }
 
-// Nothing is faster than memory. As measured on an H200.
+// Ranks plans. Nothing is faster than memory. As measured on an H200.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 7e-6;             // with the first tile, from a cold instruction cache
   constexpr double kBytesPerSecond = 3.40e12;  // reached at best
@@ -35,7 +36,13 @@ bool can_implement(const Conv1dProblem& p) {
          is_bend(p.activation) && choose(p).kernel != nullptr;
 }
 
-double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
+double seconds(const Conv1dProblem& p) {
+  const GemmChoice<Sm90Kernel> choice = choose(p);
+  const GemmTile& tile = choice.kernel->tile;
+  if (tile.parts == 2) return choice.seconds;
+  return gather_gemm_seconds(p, tile, choice.plan,
+                             deal_tiles(p, tile, choice.plan, kMultiprocessors));
+}
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const GemmChoice<Sm90Kernel> choice = choose(p);

@@ -32,9 +32,9 @@ double rate_of(Precision precision) {
   }
 }
 
-// A multiprocessor computes `waves` tiles, one after the other or two in turn: stages, each at
-// least as long as its loads take, then the stores. Nothing is faster than memory. Fits an H200
-// within a third.
+// Ranks plans. A multiprocessor computes `waves` tiles, one after the other or two in turn: stages,
+// each at least as long as its loads take, then the stores. Nothing is faster than memory. Fits an
+// H200 within a third.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm80Kernel& kernel) {
   constexpr double kLaunch = 6e-6;
   constexpr double kFirstTile = 12e-6;      // from a cold instruction cache, as on Hopper
@@ -65,7 +65,67 @@ bool can_implement(const Conv1dProblem& p) {
   return implicit_gemm_allows(p) && choose(p).kernel != nullptr;
 }
 
-double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
+// Elements of a window that are loaded in pairs, or one by one, where rows of x are odd; and that
+// are loaded with a position each, where a stage's channels do not all exist, or slots are no
+// neighbours.
+struct LoadedElements {
+  double in_rows;
+  double any;
+};
+
+LoadedElements loaded_elements(const Conv1dProblem& p, const GemmPlan& plan) {
+  const double all = static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows *
+                     plan.unit_channels * plan.unit_taps;
+  const bool neighbours = plan.unit_taps == 1 && plan.residues == plan.fold.stride;
+  const bool whole = p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
+  const double any = !neighbours ? 1.0 : (whole ? 0.0 : 1.0 / plan.channel_stages);
+  return {(1.0 - any) * all, any * all};
+}
+
+// Cycles of a multiprocessor for a stage of one tile, of which it has `together` at once: what its
+// instructions take, or what a block waits for while the others do not fill the time. As measured
+// on an H200.
+double stage_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile,
+                    double together) {
+  constexpr double kStage = 940.0;
+  constexpr double kWaits = 1770.0;       // of a block alone, which
+  constexpr double kAloneProducts = 1.8;  // takes longer for its products
+  constexpr double kAloneLoads = 3.5;     // and loads
+  constexpr double kSingle = 1.6;         // times the time of pairs
+  const bool wide = size_of(p.dtype) == 4;
+  const LoadedElements elements = loaded_elements(p, plan);
+  const double loads =
+      elements.in_rows * (p.in_length % 2 != 0 ? kSingle : 1.0) / (wide ? 9.0 : 12.0) +
+      elements.any / (wide ? 2.0 : 2.75);
+  // In both types, a unit is as many products of 16 bytes.
+  const double products = plan.steps * tile.rows * tile.columns / 57.0;
+  return std::max(products + loads + kStage,
+                  (kAloneProducts * products + kAloneLoads * loads + kWaits) / together);
+}
+
+// Cycles for the stores of a tile.
+double store_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
+  constexpr double kOutputsPerCycle = 2.7;
+  constexpr double kPhasedOutputsPerCycle = 2.0;
+  constexpr double kHalves = 1.17;  // of 16-bit outputs are stored at the same time
+  const double rate = plan.fold.phases > 1 ? kPhasedOutputsPerCycle : kOutputsPerCycle;
+  return tile.rows * tile.columns / (rate * (size_of(p.dtype) == 2 ? kHalves : 1.0));
+}
+
+double seconds(const Conv1dProblem& p) {
+  constexpr double kLaunch = 3.2e-6;
+  constexpr double kBytesPerSecond = 3.1e12;
+  const GemmChoice<Sm80Kernel> choice = choose(p);
+  const GemmTile& tile = choice.kernel->tile;
+  if (tile.parts == 2) return choice.seconds;
+  const auto tiles = static_cast<double>(implicit_gemm_tiles(p, choice.plan));
+  const double waves = std::ceil(tiles / kMultiprocessors);
+  const double together = std::min<double>(choice.kernel->blocks, waves);
+  const double cycles = choice.plan.stages() * stage_cycles(p, choice.plan, tile, together) +
+                        store_cycles(p, choice.plan, tile);
+  const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
+  return kLaunch + std::max(waves * cycles / kClock, bytes / kBytesPerSecond);
+}
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const GemmChoice<Sm80Kernel> choice = choose(p);

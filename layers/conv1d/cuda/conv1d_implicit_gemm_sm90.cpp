@@ -6,7 +6,7 @@
 #include "engine/cuda/runtime.h"
 #include "layers/conv1d/cuda/choose_gemm.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
-#include "layers/conv1d/cuda/implicit_gemm_launch.h"
+#include "layers/conv1d/cuda/implicit_gemm_seconds.h"
 
 namespace engine::cuda {
 namespace {
@@ -28,9 +28,9 @@ double store_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& 
   return (tile.columns * size_of(p.dtype) <= 512 ? 29.0 : 20.0) / bytes;
 }
 
-// A block computes `waves` tiles one after the other: stages, then the stores, which two teams hide
-// behind each other's stages; where operands are split they also hinder each other. Nothing is
-// faster than memory. Rates as measured.
+// Ranks plans. A block computes `waves` tiles one after the other: stages, then the stores, which
+// two teams hide behind each other's stages; where operands are split they also hinder each other.
+// Nothing is faster than memory. Rates as measured.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 4e-6;
   constexpr double kFirstTile = 5e-6;  // from a cold instruction cache
@@ -60,7 +60,11 @@ bool can_implement(const Conv1dProblem& p) {
   return implicit_gemm_allows(p) && choose(p).kernel != nullptr;
 }
 
-double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
+double seconds(const Conv1dProblem& p) {
+  const GemmChoice<Sm90Kernel> choice = choose(p);
+  if (choice.kernel->tile.parts == 2) return choice.seconds;
+  return implicit_gemm_seconds(p, *choice.kernel, choice.plan);
+}
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const GemmChoice<Sm90Kernel> choice = choose(p);

@@ -47,6 +47,12 @@ Product product_of(const Conv1dProblem& p) {
           t.taps.outputs(0, t.out_length), split_reduction_steps(p)};
 }
 
+int64_t blocks_of(const Conv1dProblem& p, const SplitReductionCut& cut) {
+  const Product product = product_of(p);
+  return product.count * divide_up(product.rows, cut.row_tiles) *
+         divide_up(product.columns, kTileColumns * cut.column_tiles) * cut.splits;
+}
+
 bool can_implement(const Conv1dProblem& p) {
   const TapProblem t = tap_problem(p);
   if (p.groups > 1 && p.group_outputs() < 4) return false;
@@ -87,8 +93,18 @@ constexpr Cost kDirectCost = {1.82,    0.0044, 0.87,   0.168, 0.0060, 0.51,  0.0
 constexpr Cost kStagedCost = {2.01,    0.0186, 0.35,   0.233,  0.0114, 0.30,  0.0061,
                               0.00088, 0.0,    0.0079, 3.7e-5, 1.07,   0.037, 4.5e-6};
 
+// Cuts are ranked by split_reduction_seconds(). All of them store the tiles of all blocks, which
+// takes the busiest processor longer than that says; products take it less.
 double seconds(const Conv1dProblem& p) {
-  return split_reduction_seconds(p, split_reduction_cut(p));
+  constexpr double kStagedTile = 0.034e-6;
+  constexpr double kTile = 0.017e-6;
+  constexpr double kProduct = 0.00095e-6;  // less, of a step and tile
+  const SplitReductionCut cut = split_reduction_cut(p);
+  const auto tiles = static_cast<double>(divide_up(blocks_of(p, cut), kProcessors) * cut.row_tiles *
+                                         cut.column_tiles);
+  const auto steps = static_cast<double>(divide_up(split_reduction_steps(p), cut.splits));
+  return split_reduction_seconds(p, cut) +
+         tiles * ((cut.inputs == Inputs::kStaged ? kStagedTile : kTile) - kProduct * steps);
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
@@ -206,9 +222,7 @@ double split_reduction_seconds(const Conv1dProblem& p, const SplitReductionCut& 
   const int64_t tiles = cut.row_tiles * cut.column_tiles;
   const int64_t steps = divide_up(product.steps, cut.splits);
   const int64_t warp_steps = divide_up(steps, cut.warps);
-  const int64_t blocks = product.count * divide_up(product.rows, cut.row_tiles) *
-                         divide_up(product.columns, kTileColumns * cut.column_tiles) * cut.splits;
-  const int64_t blocks_of_one = divide_up(blocks, kProcessors);
+  const int64_t blocks_of_one = divide_up(blocks_of(p, cut), kProcessors);
   const bool staged = cut.inputs == Inputs::kStaged;
   // Two parts of an f32 operand fill more registers.
   const bool large = tiles >= 16 || (tiles == 8 && p.precision == Precision::kFp32 && !staged);

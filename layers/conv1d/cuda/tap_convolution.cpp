@@ -2,10 +2,18 @@
 
 #include <algorithm>
 
+#include "engine/round_up.h"
+
 namespace engine::cuda {
 
 int64_t tap_convolution_channels(const TapProblem& problem) {
   return problem.group_outputs >= 8 ? 8 : (problem.group_outputs >= 3 ? 4 : 1);
+}
+
+int64_t tap_convolution_positions(const TapProblem& problem) {
+  constexpr int64_t kThreadsToFill = 132 * 1024;
+  const int64_t blocks = ceil_divide(problem.group_outputs, tap_convolution_channels(problem));
+  return problem.batch * problem.groups * blocks * problem.out_length >= 4 * kThreadsToFill ? 4 : 1;
 }
 
 Tensor pack_tap_weights(const TapProblem& problem,

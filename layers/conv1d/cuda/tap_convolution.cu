@@ -23,7 +23,7 @@
 namespace engine::cuda {
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kThreads = static_cast<int>(kTapThreads);
 
 // How a TapProblem is cut into items.
 struct Cut {
@@ -173,17 +173,10 @@ void launch_tap_convolution(const TapProblem& p, const void* input, const float*
          static_cast<const T*>(input), weights, epilogue, static_cast<T*>(output));
 }
 
-// Four positions a thread need enough work to fill the GPU; else one.
-bool has_many_outputs(const TapProblem& p, int64_t channels) {
-  constexpr int64_t kThreadsToFill = 132 * 1024;
-  return p.batch * p.groups * ((p.group_outputs + channels - 1) / channels) * p.out_length >=
-         4 * kThreadsToFill;
-}
-
 template <typename T, int kChannels>
 void launch_positions(const TapProblem& p, const void* input, const float* weights,
                       const Epilogue& epilogue, void* output, CudaStream stream) {
-  if (has_many_outputs(p, kChannels)) {
+  if (tap_convolution_positions(p) == 4) {
     launch_tap_convolution<T, kChannels, 4>(p, input, weights, epilogue, output, stream);
   } else {
     launch_tap_convolution<T, kChannels, 1>(p, input, weights, epilogue, output, stream);

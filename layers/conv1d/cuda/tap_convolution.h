@@ -12,6 +12,11 @@ namespace engine::cuda {
 /// Output channels that one thread computes: 8, 4 or 1, by the outputs of a group.
 int64_t tap_convolution_channels(const TapProblem& problem);
 
+inline constexpr int64_t kTapThreads = 128;  ///< of a block
+
+/// Output positions that one thread computes: 4 where there is enough work to fill the GPU, else 1.
+int64_t tap_convolution_positions(const TapProblem& problem);
+
 /// Weights in the order that the kernel reads: [groups, blocks of channels, C, kernel_size,
 /// channels of a block] in f32, zeros beyond M. `weight(g, m, c, k)` gives one of them.
 Tensor pack_tap_weights(const TapProblem& problem,

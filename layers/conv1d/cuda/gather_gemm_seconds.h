@@ -1,0 +1,14 @@
+// How long the Hopper GEMM that gathers its operands takes.
+#pragma once
+
+#include "layers/conv1d/cuda/gemm_deal.h"
+
+namespace engine::cuda {
+
+/// Seconds on an H200 for operands of one part. Plans are ranked by their tile_cycles; this also
+/// counts what all ways to cut a problem have in common: the ends of x's rows, rows that begin
+/// anywhere, and what neither the first loads nor the last stores hide behind.
+double gather_gemm_seconds(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
+                           const GemmDeal& deal);
+
+}  // namespace engine::cuda

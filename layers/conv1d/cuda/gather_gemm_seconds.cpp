@@ -71,9 +71,11 @@ RowEnds ends_of_block(const Conv1dProblem& p, const GemmTile& tile, const GemmPl
 // stages differ in their taps.
 double end_cycles(const GemmPlan& plan, const RowEnds& ends) {
   constexpr double kWindow = 1520.0;  // is no copy of the one before
-  constexpr double kCleared = 52.0;   // one by one
+  constexpr double kCleared = 52.0;   // 32 at once
   constexpr double kRagged = 660.0;   // waits for elements
-  const double cycles = kWindow * ends.windows + kCleared * ends.cleared + kRagged * ends.ragged;
+  const double rows = static_cast<double>(plan.stage_units * plan.unit_channels) / kLoadingWarps;
+  const double cycles =
+      kWindow * ends.windows + kCleared * ends.cleared * rows / 32.0 + kRagged * ends.ragged;
   return cycles / (plan.tap_stages > 1 ? 2.0 : 1.0);
 }
 

@@ -53,8 +53,7 @@ struct GatherRowPart {
 template <typename T>
 struct GatherRow {
   const T* source;      ///< of element 0 of the row in shared memory
-  GatherRowPart whole;  ///< the window's
-  GatherRowPart part;   ///< that x has of it
+  GatherRowPart part;   ///< that x has of the window
   GatherRowPart units;  ///< of 16 bytes; they cover the part but for a few elements at row ends
 
   __device__ __forceinline__ GatherRow(const ImplicitGemm& p, const GatherWindow& window,
@@ -64,11 +63,10 @@ struct GatherRow {
     const T* x = static_cast<const T*>(p.x);
     const int64_t first = (window.row + channel) * p.in_length + window.position - shift;
     source = x + first;
-    whole = {shift, shift + window.length};
     const int64_t low = max(-window.position, int64_t{0});
     const int64_t high = min(p.in_length - window.position, static_cast<int64_t>(window.length));
     if (low >= high) {
-      part = {whole.end, whole.end};
+      part = {shift + window.length, shift + window.length};
       return;
     }
     part = {shift + static_cast<int>(low), shift + static_cast<int>(high)};
@@ -91,9 +89,6 @@ struct GatherRow {
   __device__ __forceinline__ bool units_cover_part() const {
     return units.begin <= part.begin && part.end <= units.end;
   }
-  __device__ __forceinline__ bool x_has_all() const {
-    return part.begin == whole.begin && part.end == whole.end;
-  }
   /// Copies what the units leave out.
   __device__ __forceinline__ void copy_rest(T* target) const {
     if (units_cover_part()) return;
@@ -102,15 +97,6 @@ struct GatherRow {
 #pragma unroll 1
     for (int i = max(units.end, part.begin); i < part.end; ++i) target[i] = source[i];
     fence_proxy_async();  // bulk copies of later stages write there too
-  }
-  /// Makes zeros of what x does not have.
-  __device__ __forceinline__ void clear_outside(T* target) const {
-    if (x_has_all()) return;
-#pragma unroll 1
-    for (int i = whole.begin; i < min(part.begin, whole.end); ++i) target[i] = T{};
-#pragma unroll 1
-    for (int i = part.end; i < whole.end; ++i) target[i] = T{};
-    fence_proxy_async();
   }
 };
 
@@ -127,6 +113,32 @@ struct LoaderRows {
     end = min(existing, begin + share);
   }
 };
+
+/// Makes zeros of the positions of a warp's rows of a window that lie beyond the ends of x's rows.
+/// As many lanes take a row together as it has such positions, so that a warp takes several rows at
+/// once where they are few.
+template <typename T>
+__device__ __forceinline__ void clear_outside(const ImplicitGemm& p, const GatherWindow& window,
+                                              const LoaderRows& rows, char* target) {
+  const auto limit = static_cast<int64_t>(window.length);
+  const auto before = static_cast<int>(min(max(-window.position, int64_t{0}), limit));
+  const auto end =
+      static_cast<int>(min(max(p.in_length - window.position, int64_t{before}), limit));
+  const int outside = before + window.length - end;
+  if (outside == 0) return;
+  int team = 1;
+  while (team < min(outside, 32)) team *= 2;
+  const int lane = threadIdx.x % 32;
+#pragma unroll 1
+  for (int row = rows.begin + lane / team; row < rows.end; row += 32 / team) {
+    T* first = reinterpret_cast<T*>(target + row * p.row_pitch * 4) + window.row_shift<T>(p, row);
+#pragma unroll 1
+    for (int i = lane % team; i < outside; i += team) {
+      first[i < before ? i : i - before + end] = T{};
+    }
+  }
+  fence_proxy_async();  // bulk copies of later stages write there too
+}
 
 /// Makes zeros of the rows of a stage whose channels do not exist, by one of `loaders` warps.
 __device__ __forceinline__ void clear_absent_rows(const ImplicitGemm& p, const GatherWindow& window,
@@ -148,13 +160,13 @@ template <typename T>
 __device__ __forceinline__ void start_window(const ImplicitGemm& p, const GatherWindow& window,
                                              const LoaderRows& rows, char* target, Barrier& full) {
   const int lane = threadIdx.x % 32;
+  clear_outside<T>(p, window, rows, target);
   for (int first = rows.begin; first < rows.end; first += 32) {
     BulkCopy mine{};
     if (first + lane < rows.end) {
       const GatherRow<T> row(p, window, first + lane);
       T* place = reinterpret_cast<T*>(target + (first + lane) * p.row_pitch * 4);
       row.copy_rest(place);
-      row.clear_outside(place);
       mine = row.copy_to(shared_address(place));
     }
     const uint32_t bytes = __reduce_add_sync(0xffffffffu, mine.bytes);

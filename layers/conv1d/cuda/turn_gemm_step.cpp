@@ -51,9 +51,7 @@ double turn_gemm_seconds(const Conv1dProblem& p, const TurnPlan& plan, double by
   const double bytes_per_second = plan.source == TurnSource::kRows ? 3.4e12 : 2.9e12;
   constexpr double kShortRunClock = 1.88e9;
   const int64_t blocks = plan.blocks(p, kMultiprocessors);
-  // Blocks of resident weights may be more than there is room for at once.
-  const int64_t rounds = ceil_divide(plan.tiles, blocks) * ceil_divide(blocks, kMultiprocessors);
-  const double cycles = static_cast<double>(rounds) * plan.tile_cycles;
+  const double cycles = static_cast<double>(ceil_divide(plan.tiles, blocks)) * plan.tile_cycles;
   return kLaunch + std::max(cycles / kShortRunClock, bytes / bytes_per_second);
 }
 

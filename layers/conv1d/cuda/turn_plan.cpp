@@ -86,9 +86,9 @@ int64_t plane_length(const TurnPlan& plan, int64_t columns) {
   return round_up(columns + farthest + plan.reach, 8);
 }
 
-void lay_shared_memory(TurnPlan& plan, int64_t shared_bytes, bool streamed) {
+void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, bool streamed) {
   constexpr int64_t kFewestStages = 3;   // with resident weights
-  constexpr int64_t kMostRowTiles = 64;  // a block keeps the weights of one
+  constexpr int64_t kMostRowTiles = 64;  // of all groups: a block keeps the weights of one
   const int64_t bytes = shared_bytes - plan.staging_bytes();
   const auto ring = [](int64_t free_bytes, int64_t slot_bytes) {
     return static_cast<int>(std::clamp<int64_t>(free_bytes / slot_bytes, 0, kMostTurnRing));
@@ -96,7 +96,7 @@ void lay_shared_memory(TurnPlan& plan, int64_t shared_bytes, bool streamed) {
   const auto windows_beside = [&](int64_t weight_bytes) {
     return ring(bytes - weight_bytes, plan.slot_bytes());
   };
-  plan.resident = !streamed && plan.row_tiles <= kMostRowTiles &&
+  plan.resident = !streamed && plan.row_tiles * groups <= kMostRowTiles &&
                   windows_beside(plan.stages * plan.weight_bytes) >= kFewestStages;
   if (plan.resident) {
     plan.weight_slot_bytes = plan.weight_bytes;
@@ -179,7 +179,7 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.tiles = p.batch * p.groups * plan.row_tiles * plan.column_tiles;
   plan.planes.units = plan.stages * kTurnChannels / plan.unit_width();
   plan.planes.length = plane_length(plan, columns);
-  lay_shared_memory(plan, shared_bytes, streamed);
+  lay_shared_memory(plan, p.groups, shared_bytes, streamed);
   plan.tile_cycles = tile_cycles(plan);
   plan.valid = plan.ring >= 2 && (plan.resident || plan.weight_ring >= 2);
   return plan;

@@ -3,9 +3,10 @@
 // with p = j stride + first + remainder[r], W = 16 bytes of elements, C channels a group; the
 // padding mode's values beyond the ends, zeros for channels that do not exist.
 //
-// Threads: a block takes kThreads kPerThread neighbours of all (b, g, u, j, r), r fastest, so that
-//   warps read neighbouring positions of a channel; a thread reads the W channels of one and writes
-//   their unit. Shared memory: none.
+// Threads: a thread makes two units, of which it reads the W channels. Units follow each other by
+//   (b, g, u, j, r), r fastest, so that warps read neighbouring positions of a channel. Of several
+//   planes the two are neighbours, read together where they lie at an even element; of one plane,
+//   where units are stored side by side, they are a block apart. Shared memory: none.
 // Precision: as x is stored; f32 is rounded to TF32.
 // Bytes: x read once and written once, where taps read every position; limited by that.
 // Requires: nothing; blocks are counted in 64 bits within grid.x.
@@ -23,7 +24,6 @@ namespace engine::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kPerThread = 2;
 
 // x and its planes.
 struct Arrangement {
@@ -32,9 +32,16 @@ struct Arrangement {
   PaddingMode padding_mode;
   UnitPlanes planes;
   FastDivide by_count;
-  FastDivide by_pairs;  // (j, r) of one unit of channels
+  FastDivide by_pairs;  // (j, r) of one unit of channels, and one that lets the others begin evenly
   FastDivide by_units;
-  int64_t targets;
+  int64_t unit_rows;  // (b, g, u)
+  int64_t pairs;      // (j, r) that there are
+  int odd;            // the first of them
+
+  __device__ __forceinline__ int64_t position(int64_t j, int r) const {
+    const int64_t padded = j * planes.stride + planes.first + planes.remainder[r];
+    return padded_source(padded, in_length, padding_mode);
+  }
 };
 
 __device__ __forceinline__ float as_operand(float value) { return round_to_tf32(value); }
@@ -44,40 +51,85 @@ __device__ __forceinline__ T as_operand(T value) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    arrange_units_kernel(const __grid_constant__ Arrangement a, const T* x, uint4* target) {
-  constexpr int kWidth = kUnitElements<T>;
-  let_next_kernel_begin();
-  T values[kPerThread][kWidth];
-  uint4* places[kPerThread];
+struct alignas(2 * sizeof(T)) Neighbours {
+  T first;
+  T second;
+};
+
+// One unit to be made.
+template <typename T>
+struct ArrangedUnit {
+  static constexpr int kWidth = kUnitElements<T>;
+
+  uint4* place = nullptr;  // where it goes, if there is one
+  const T* source;         // of its first channel
+  int existing = 0;        // channels; none beyond x where padding is zeros
+  T values[kWidth];
+
+  // Number `index` of all, with those that only let others begin evenly.
+  __device__ __forceinline__ ArrangedUnit(const Arrangement& a, int64_t index, const T* x,
+                                          uint4* target) {
 #pragma unroll
-  for (int i = 0; i < kPerThread; ++i) {
-    const int64_t index = (blockIdx.x * int64_t{kPerThread} + i) * kThreads + threadIdx.x;
+    for (T& value : values) value = from_float<T>(0.0f);
     const int64_t unit_row = a.by_pairs.quotient(index);
-    const int64_t pair = index - unit_row * a.by_pairs.divisor();
+    const int64_t pair = index - unit_row * a.by_pairs.divisor() - a.odd;
+    if (unit_row >= a.unit_rows || pair < 0 || pair >= a.pairs) return;
     const int64_t group = a.by_units.quotient(unit_row);
     const int unit = static_cast<int>(unit_row - group * a.planes.units);
     const int64_t j = a.by_count.quotient(pair);
     const int r = static_cast<int>(pair - j * a.planes.count);
     const int64_t row = (group * a.planes.count + r) * a.planes.units + unit;
-    places[i] = index < a.targets ? target + row * a.planes.length + j : nullptr;
-    const int64_t position = padded_source(
-        j * a.planes.stride + a.planes.first + a.planes.remainder[r], a.in_length, a.padding_mode);
-    const bool inside = index < a.targets && position >= 0 && position < a.in_length;
-    const int existing = inside ? min(a.channels - unit * kWidth, kWidth) : 0;
-    const T* first = x + (group * a.channels + int64_t{unit} * kWidth) * a.in_length + position;
+    place = target + row * a.planes.length + j;
+    const int64_t position = a.position(j, r);
+    source = x + (group * a.channels + int64_t{unit} * kWidth) * a.in_length + position;
+    const bool inside = position >= 0 && position < a.in_length;
+    if (inside) existing = min(a.channels - unit * kWidth, kWidth);
+  }
+  __device__ __forceinline__ void load(const Arrangement& a) {
 #pragma unroll
     for (int e = 0; e < kWidth; ++e) {
-      values[i][e] = from_float<T>(0.0f);
-      if (e < existing) values[i][e] = as_operand(first[e * a.in_length]);
+      if (e < existing) values[e] = as_operand(source[e * a.in_length]);
     }
   }
-#pragma unroll
-  for (int i = 0; i < kPerThread; ++i) {
-    uint4 bits;
-    memcpy(&bits, values[i], sizeof bits);
-    if (places[i] != nullptr) *places[i] = bits;
+  // Whether `next` can be read together with this one.
+  __device__ __forceinline__ bool has_neighbour(const Arrangement& a,
+                                                const ArrangedUnit& next) const {
+    const auto address = reinterpret_cast<uintptr_t>(source);
+    return existing > 0 && next.existing == existing && next.source == source + 1 &&
+           a.in_length % 2 == 0 && address % sizeof(Neighbours<T>) == 0;
   }
+  __device__ __forceinline__ void load_with(const Arrangement& a, ArrangedUnit& next) {
+#pragma unroll
+    for (int e = 0; e < kWidth; ++e) {
+      if (e >= existing) continue;
+      const auto two = *reinterpret_cast<const Neighbours<T>*>(source + e * a.in_length);
+      values[e] = as_operand(two.first);
+      next.values[e] = as_operand(two.second);
+    }
+  }
+  __device__ __forceinline__ void store() const {
+    uint4 bits;
+    memcpy(&bits, values, sizeof bits);
+    if (place != nullptr) *place = bits;
+  }
+};
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    arrange_units_kernel(const __grid_constant__ Arrangement a, const T* x, uint4* target) {
+  let_next_kernel_begin();
+  const bool neighbours = a.planes.count > 1;
+  const int64_t first = blockIdx.x * int64_t{2 * kThreads} + threadIdx.x * (neighbours ? 2 : 1);
+  ArrangedUnit<T> one(a, first, x, target);
+  ArrangedUnit<T> other(a, first + (neighbours ? 1 : kThreads), x, target);
+  if (one.has_neighbour(a, other)) {
+    one.load_with(a, other);
+  } else {
+    one.load(a);
+    other.load(a);
+  }
+  one.store();
+  other.store();
 }
 
 }  // namespace
@@ -85,16 +137,20 @@ __global__ void __launch_bounds__(kThreads)
 void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void* x, void* target,
                    CudaStream stream) {
   const int64_t pairs = planes.length * planes.count;
+  const int odd = static_cast<int>((planes.first + planes.remainder[0]) & 1);
+  const int64_t indices = round_up(pairs + odd, 2);
   const Arrangement arrangement{p.in_length,
                                 static_cast<int>(p.group_inputs()),
                                 p.padding_mode,
                                 planes,
                                 FastDivide(planes.count),
-                                FastDivide(pairs),
+                                FastDivide(indices),
                                 FastDivide(planes.units),
-                                p.batch * p.groups * planes.units * pairs};
+                                p.batch * p.groups * planes.units,
+                                pairs,
+                                odd};
   LaunchConfig config{"arrange_units",
-                      ceil_divide(arrangement.targets, int64_t{kThreads} * kPerThread)};
+                      ceil_divide(arrangement.unit_rows * indices, int64_t{2 * kThreads})};
   config.block = kThreads;
   config.stream = stream;
   with_float_type(p.dtype, [&](auto* type) {

@@ -33,8 +33,8 @@ Conv1dProblem with_batch(Conv1dProblem p, int64_t samples) {
 
 // Units are written to and read from memory or the L2 cache.
 double piece_seconds(const Conv1dProblem& p, const TurnPlan& plan) {
-  constexpr double kLaunch = 1e-6;  // more than that of the GEMM
-  constexpr double kBytesPerSecond = 5.0e12;
+  constexpr double kLaunch = 1.4e-6;  // more than that of the GEMM
+  constexpr double kBytesPerSecond = 4.5e12;
   const auto size = static_cast<double>(size_of(p.dtype));
   const auto units = static_cast<double>(p.batch * sample_bytes(p, plan));
   const double x = size * static_cast<double>(p.batch * p.in_channels * p.in_length);

@@ -118,11 +118,12 @@ void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, boo
 // Cycles of one multiprocessor for a tile, which multiplies while the one before is stored. Fitted
 // to layers of bench/conv1d_gpu.csv, bench/conv1d_gpu_extra.csv and random ones on an H200.
 double tile_cycles(const TurnPlan& plan) {
-  constexpr double kTile = 1700.0;  // sums are finished,
-  constexpr double kRow = 10.0;     // and put into shared memory;
+  constexpr double kTile = 1630.0;  // sums are finished,
+  constexpr double kRow = 7.3;      // and put into shared memory;
   constexpr double kPhasedRow = 20.0;
-  constexpr double kSlot = 300.0;  // operands are looked up and awaited
-  constexpr double kL2BytesPerCycle = 41.0;
+  const bool turns = plan.source == TurnSource::kRows;
+  const double slot = turns ? 420.0 : 270.0;  // operands are looked up and awaited
+  const double l2_bytes_per_cycle = turns ? 38.0 : 42.0;
   const double products = plan.rows * plan.columns * plan.size / 128.0;  // of a tap
   double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
   const int at_once = plan.windows_at_once();
@@ -130,7 +131,7 @@ double tile_cycles(const TurnPlan& plan) {
     const int taps = plan.first_tap[w + at_once] - plan.first_tap[w];
     const int64_t streamed = plan.resident ? 0 : taps * plan.tap_bytes();
     const auto bytes = static_cast<double>(plan.slot_bytes() + streamed);
-    cycles += plan.stages * (kSlot + std::max(taps * products, bytes / kL2BytesPerCycle));
+    cycles += plan.stages * (slot + std::max(taps * products, bytes / l2_bytes_per_cycle));
   }
   return cycles;
 }

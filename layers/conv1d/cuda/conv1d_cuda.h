@@ -38,13 +38,14 @@ Conv1dKernel conv1d_implicit_gemm_sm90();
 Conv1dKernel conv1d_gather_gemm_sm90();
 
 /// On Hopper's tensor cores with windows of x that are turned in shared memory
-/// (turn_gemm_sm90.cuh), in TF32 and in 16 bits. Requires what conv1d_gather_gemm_sm90() does,
-/// stride 1, rows of x of a multiple of 16 bytes, and at most 32 taps that fit shared memory.
+/// (turn_gemm_sm90.cuh), in TF32 and in 16 bits. Requires what conv1d_gather_gemm_sm90() does but
+/// up to 32 phases, stride 1 where it is not transposed, rows of x of a multiple of 16 bytes, and
+/// at most 32 taps that fit shared memory.
 Conv1dKernel conv1d_turn_gemm_sm90();
 
 /// The same with x arranged by a kernel before (arrange_units.h), for any stride, padding and rows
-/// of x, and up to 32 phases. Requires no residual, no activation but ReLU and LeakyReLU, at most
-/// 32 taps, and that a sample fits a workspace of 64 MB.
+/// of x. Requires no residual, no activation but ReLU and LeakyReLU, at most 32 phases and 32 taps,
+/// and that a sample fits a workspace of 64 MB.
 Conv1dKernel conv1d_arranged_gemm_sm90();
 
 /// By mma.sync, on Ampere and later (implicit_gemm_sm80.cuh). Requires kernels of at most 1024

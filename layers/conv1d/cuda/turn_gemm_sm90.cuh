@@ -1,23 +1,23 @@
-// Conv1d, and ConvTranspose1d of stride 1, as a matrix product on Hopper's tensor cores (wgmma),
-// whose second operand is x, turned in shared memory from how it lies:
-//   y[b, g M + m, q] = f(bias[g M + m] + sum over c, k of w[g M + m, c, k]
-//                                                         * x[b, g C + c, q + first + k spacing])
-// x and y are NCL; weights are packed at load time. GEMM: M = rows m, N = columns q, K = (c, k).
-// TurnPlan says how tiles and stages are cut. In this file: barriers and rings, the warps that copy
-// (copy_stages), turn (turn_windows), multiply (multiply_tiles) and store (store_tiles), the kernel
-// and its launch; how windows are turned is in turn_window_sm90.h, how rows are stored in
-// turn_store_sm90.h.
+// Conv1d and ConvTranspose1d as a matrix product on Hopper's tensor cores (wgmma), whose second
+// operand is x, turned in shared memory from how it lies, or arranged before (arrange_units.h):
+//   y[b, g M + m, q phases + r - lead] = f(bias[g M + m] + sum over c, u of
+//       w[g, m, c, tap(r, u)] * x[b, g C + c, q stride + first + u spacing])
+// x and y are NCL; weights are packed at load time. GEMM: M = rows (m, r), N = columns q, K = (c,
+// u), as in PhaseFold. TurnPlan says how tiles and stages are cut. In this file: barriers and
+// rings, the warps that copy (copy_stages), turn (turn_windows), multiply (multiply_tiles) and
+// store (store_tiles), the kernel and its launch; how windows are turned is in turn_window_sm90.h,
+// how rows are stored in turn_store_sm90.h.
 //
 // Threads: two warpgroups multiply: 64 rows each of a tile of 128, or half the columns of 64 rows.
 //   Of eight more warps one starts copies, three turn windows, four store.
-// Shared memory: a ring of windows of x with their sides; all weights, or a ring of those of a
-//   stage; the results of a tile on their way to y. Once turned, a window is a valid operand at
-//   every position, so that it serves all taps.
+// Shared memory: a ring of windows of x with what taps reach beside them; all weights, or a ring of
+//   those of the windows' taps; the results of a tile on their way to y. Once turned, a window is a
+//   valid operand at every position, so that it serves all its taps.
 // Precision: TF32, f16 or bf16 with f32 sums.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
 //   once for each block where they are resident, else once for each tile, from the L2.
 // Requires: sm_90a; activations that are bends; no residual. Windows of rows: rows of x that begin
-//   and end at multiples of 16 bytes; stride 1, one phase; zero padding.
+//   and end at multiples of 16 bytes, stride 1, and zero padding.
 // Limited by: memory, with few taps; with more, the tensor cores, whose operands go through shared
 //   memory as everything else does. Measured parts: docs/benchmarks.md.
 #pragma once
@@ -42,8 +42,7 @@ struct TurnTile {
   using T = Element;
   static constexpr int kRows = kRowCount;
   static constexpr int kTileColumns = kColumnCount;
-  static constexpr TurnSource kSource = kFrom;
-  static constexpr bool kTurns = kSource == TurnSource::kRows;
+  static constexpr bool kTurns = kFrom == TurnSource::kRows;  // else units are arranged
   static_assert(!kTurns || kTileColumns * sizeof(T) == kTurnColumnBytes);
   static constexpr int kMultipliers = 256;
   // A warpgroup has 64 rows of a tile, of all columns or half of them, in parts of which each is
@@ -240,7 +239,7 @@ struct TurnProducts {
   const TurnMemory<Tile>& memory;
   int half;               // of a tile's rows
   int column;             // the first
-  int last = -1;          // slot of the stage before, whose products may be under way,
+  int last = -1;          // the slot before, whose products may be under way,
   int last_weights = -1;  // and that of its weights
   float sums[Tile::kParts][Tile::kPartColumns / 2];
 

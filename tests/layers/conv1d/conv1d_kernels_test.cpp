@@ -448,6 +448,14 @@ TEST_CASE("the GPU's choice for few taps of rows that begin at multiples of 16 b
   }
 }
 
+TEST_CASE("the GPU's choice for strides of eight and many channels") {
+  if (!has_cuda_row("conv1d_arranged_gemm_sm90")) return;
+  for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {
+    CHECK(chosen("{out_channels: 512, kernel_size: 16, stride: 8, padding: 4}", {16, 256, 3002},
+                 Device::Type::kCuda, precision) == "conv1d_arranged_gemm_sm90");
+  }
+}
+
 TEST_CASE("the choice among Conv1d kernels depends on the problem alone and gives its reason") {
   const Conv1dProblem problem = problem_of("{out_channels: 128, kernel_size: 3}", {2, 64, 1000});
   const Conv1dChoice first = select_conv1d(problem, Device::Type::kCpu);

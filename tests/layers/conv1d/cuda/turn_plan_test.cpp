@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <set>
+#include <vector>
 
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "tests/support/random.h"
@@ -126,6 +127,68 @@ TEST_CASE("plans of turned windows leave out what the copy engine cannot bring")
   reflected.padding_mode = PaddingMode::kReflect;
   for (const Conv1dProblem& p : {odd_rows, strided, reflected, problem(33, 1, 16)}) {
     CHECK_FALSE(plan_rows(p, 128).valid);
+  }
+}
+
+TEST_CASE("arranged planes hold what every tap reads, where plans look for it") {
+  Random random(34);
+  int valid = 0;
+  for (int i = 0; i < 300; ++i) {
+    Conv1dProblem p = problem(random.integer(1, 20), random.pick<int64_t>({1, 1, 2, 3, 40}), 0);
+    p.stride = random.integer(1, 9);
+    p.transposed = random.chance(0.4);
+    p.in_length = random.integer(40, 3000);
+    p.pad_left = p.pad_right = random.integer(0, 12);
+    const int64_t span = p.dilation * (p.kernel_size - 1) + 1;
+    p.out_length = p.transposed ? (p.in_length - 1) * p.stride + span - 2 * p.pad_left
+                                : (p.in_length + 2 * p.pad_left - span) / p.stride + 1;
+    if (p.out_length < 1 || p.in_length + 2 * p.pad_left < span) continue;
+    CAPTURE(to_string(p));
+    const cuda::TurnPlan plan =
+        cuda::plan_turn_gemm(p, {cuda::TurnSource::kUnits, 128, 192}, kSharedBytes);
+    if (!plan.valid) continue;
+    ++valid;
+    const cuda::UnitPlanes& planes = plan.planes;
+    const int64_t columns = (p.out_length + plan.fold.lead - 1) / plan.fold.phases + 1;
+    for (int w = 0; w < plan.windows; ++w) {
+      for (int t = plan.first_tap[w]; t < plan.first_tap[w + 1]; ++t) {
+        const int64_t unit = plan.offset[w] + plan.tap[t].shift;
+        CHECK(unit * planes.stride + planes.remainder[plan.plane[w]] ==
+              plan.tap[t].tap * plan.fold.spacing);
+        CHECK(columns - 1 + unit < planes.length);
+      }
+    }
+    CHECK(plan.taps == plan.fold.taps);
+    CHECK(planes.first == plan.fold.first);
+    CHECK(plan.shared_bytes() <= kSharedBytes);
+    CHECK(plan.column_tiles * plan.advance >= columns);
+    CHECK(plan.row_tiles * plan.tile_channels() >= p.group_outputs());
+  }
+  CHECK(valid > 150);
+}
+
+TEST_CASE("the rows of a tile are channels with all their phases") {
+  for (const int64_t stride : {1, 2, 3, 5, 8, 12}) {
+    Conv1dProblem p = problem(2 * stride, 1, 0);
+    p.transposed = true;
+    p.stride = stride;
+    p.out_length = (p.in_length + 1) * stride;
+    const cuda::TurnPlan plan =
+        cuda::plan_turn_gemm(p, {cuda::TurnSource::kUnits, 128, 256}, kSharedBytes);
+    REQUIRE(plan.valid);
+    CHECK(plan.taps == 2);
+    std::vector<float> packed(static_cast<size_t>(turn_weight_count(p, plan)));
+    const auto weight = [&](int64_t, int64_t m, int64_t c, int64_t k) {
+      return static_cast<float>(1 + k + p.kernel_size * (c + p.in_channels * m));
+    };
+    pack_turn_weights(p, plan, weight, packed.data());
+    std::multiset<float> found(packed.begin(), packed.end());
+    found.erase(0.0f);
+    std::multiset<float> expected;
+    for (int64_t i = 0; i < p.in_channels * p.out_channels * p.kernel_size; ++i) {
+      expected.insert(static_cast<float>(1 + i));
+    }
+    CHECK(found == expected);
   }
 }
 

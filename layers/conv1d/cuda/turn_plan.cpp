@@ -123,7 +123,7 @@ double tile_cycles(const TurnPlan& plan) {
   constexpr double kPhasedRow = 20.0;
   const bool turns = plan.source == TurnSource::kRows;
   const double slot = turns ? 420.0 : 270.0;  // operands are looked up and awaited
-  const double l2_bytes_per_cycle = turns ? 38.0 : 42.0;
+  const double l2_bytes_per_cycle = turns ? 36.0 : 42.0;
   const double products = plan.rows * plan.columns * plan.size / 128.0;  // of a tap
   double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
   const int at_once = plan.windows_at_once();

@@ -32,6 +32,7 @@
 #include "layers/conv1d/cuda/output_row.h"
 #include "layers/conv1d/cuda/ring_position.h"
 #include "layers/conv1d/cuda/turn_gemm.h"
+#include "layers/conv1d/cuda/turn_stage_sm90.h"
 #include "layers/conv1d/cuda/turn_store_sm90.h"
 #include "layers/conv1d/cuda/turn_window_sm90.h"
 
@@ -231,8 +232,9 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, 
 }
 
 // The sums of a warpgroup, and its products.
-template <typename Tile>
+template <typename TileType>
 struct TurnProducts {
+  using Tile = TileType;
   static constexpr int kStageUnits = kTurnChannels / Tile::Turner::kUnitPositions;
 
   const TurnGemm& p;
@@ -302,155 +304,6 @@ struct TurnProducts {
     for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
   }
 };
-
-// Place of the first and the second row of a lane among its warpgroup's.
-__device__ __forceinline__ int fragment_row(int second) {
-  return threadIdx.x / 32 % 4 * 16 + 8 * second + threadIdx.x % 32 / 4;
-}
-
-// What a lane's first or second row is.
-struct LaneRow {
-  int channel;  // of its half of a tile
-  int phase = 0;
-  bool exists = true;
-
-  __device__ __forceinline__ LaneRow(const TurnGemm& p, int second) {
-    const int place = fragment_row(second);
-    if (p.phases == 1) {
-      channel = turn_row_at(place, 1);
-      return;
-    }
-    const int row = turn_row_at(place, 2);
-    channel = row / p.phases;
-    phase = row - channel * p.phases;
-    exists = channel < p.half_channels;
-  }
-};
-
-// The bias of a lane's two rows.
-struct RowBias {
-  float values[2];
-
-  template <typename Tile>
-  __device__ __forceinline__ RowBias(const TurnGemm& p, const GemmTilePlace& place,
-                                     const TurnProducts<Tile>& products) {
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int row = place.row + products.half * p.half_channels + LaneRow(p, h).channel;
-      const int channel = place.group * p.group_outputs + min(row, p.group_outputs - 1);
-      values[h] = p.epilogue.bias != nullptr ? __ldg(p.epilogue.bias + channel) : 0.0f;
-    }
-  }
-};
-
-// Adds the bias to sums and applies the activation.
-template <int kCount>
-__device__ __forceinline__ void finish_sums(const TurnGemm& p, const RowBias& bias,
-                                            float (&sums)[kCount]) {
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) sums[i] += bias.values[i / 2 % 2];
-  if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
-    Bend(p.epilogue.activation).apply(sums);
-  }
-}
-
-// Puts the finished sums of a lane's first or second row into shared memory, from `target` on, by
-// pairs where kTogether.
-template <bool kTogether, typename Tile>
-__device__ __forceinline__ void stage_row(const TurnProducts<Tile>& products, int second,
-                                          uint32_t target) {
-  using T = typename Tile::T;
-#pragma unroll
-  for (int part = 0; part < Tile::kParts; ++part) {
-#pragma unroll
-    for (int j = 0; j < Tile::kPartColumns / 8; ++j) {
-      const float* pair = products.sums[part] + 4 * j + 2 * second;
-      const uint32_t at = target + sizeof(T) * (part * Tile::kPartColumns + 8 * j);
-      stage_pair<T, kTogether>(at, pair[0], pair[1]);
-    }
-  }
-}
-
-// Puts a warp's finished sums of one phase into rows that begin as far behind a multiple of 16
-// bytes as in y.
-template <typename Tile>
-__device__ __forceinline__ void stage_rows(const TurnGemm& p, const GemmTilePlace& place,
-                                           const TurnProducts<Tile>& products, uint32_t staging) {
-  using T = typename Tile::T;
-#pragma unroll
-  for (int h = 0; h < 2; ++h) {
-    const int channel = products.half * p.half_channels + LaneRow(p, h).channel;
-    const int skew = elements_behind(row_of<T>(p, place, place.row + channel), kUnitBytes);
-    const uint32_t target = staging + fragment_row(h) * Tile::kStagedPitch +
-                            sizeof(T) * (products.column + skew + threadIdx.x % 4 * 2);
-    if (skew % 2 == 0) {  // the same for all lanes
-      stage_row<true>(products, h, target);
-    } else {
-      stage_row<false>(products, h, target);
-    }
-  }
-}
-
-// The same of several phases, which follow each other for each column. kPairs: a lane's two rows
-// are phases of one channel that lie together.
-template <bool kPairs, typename Tile>
-__device__ __forceinline__ void stage_columns(const TurnGemm& p, const TurnProducts<Tile>& products,
-                                              const uint32_t (&targets)[2],
-                                              const bool (&exists)[2]) {
-  using T = typename Tile::T;
-  const int column_bytes = p.phases * static_cast<int>(sizeof(T));
-#pragma unroll
-  for (int part = 0; part < Tile::kParts; ++part) {
-#pragma unroll
-    for (int j = 0; j < Tile::kPartColumns / 4; ++j) {
-      // Of the columns 8 (j / 2) + e from the lane's first on, e = j % 2.
-      const float* sums = products.sums[part] + j / 2 * 4 + j % 2;
-      const int at = (part * Tile::kPartColumns + j / 2 * 8 + j % 2) * column_bytes;
-      if constexpr (kPairs) {
-        if (exists[0]) stage_pair<T, true>(targets[0] + at, sums[0], sums[2]);
-      } else {
-        if (exists[0]) stage_one<T>(targets[0] + at, sums[0]);
-        if (exists[1]) stage_one<T>(targets[1] + at, sums[2]);
-      }
-    }
-  }
-}
-
-template <typename Tile>
-__device__ __forceinline__ void stage_phases(const TurnGemm& p, const GemmTilePlace& place,
-                                             const TurnProducts<Tile>& products, uint32_t staging) {
-  using T = typename Tile::T;
-  uint32_t targets[2];
-  bool exists[2];
-  bool together = p.phases % 2 == 0;
-#pragma unroll
-  for (int h = 0; h < 2; ++h) {
-    const LaneRow row(p, h);
-    const T* y = row_of<T>(p, place, place.row + products.half * p.half_channels + row.channel);
-    const int skew = elements_behind(y, kUnitBytes);
-    const int column = products.column + threadIdx.x % 4 * 2;
-    targets[h] =
-        staging + row.channel * p.staged_pitch + sizeof(T) * (skew + column * p.phases + row.phase);
-    exists[h] = row.exists;
-    together = together && skew % 2 == 0;
-  }
-  if (__all_sync(0xffffffffu, together)) {
-    stage_columns<true>(p, products, targets, exists);
-  } else {
-    stage_columns<false>(p, products, targets, exists);
-  }
-}
-
-// Hands a tile's sums to the storing warps.
-template <typename Tile>
-__device__ __forceinline__ void stage_tile(const TurnGemm& p, const GemmTilePlace& place,
-                                           const TurnProducts<Tile>& products, uint32_t staging) {
-  if (p.phases == 1) {
-    stage_rows(p, place, products, staging);
-  } else {
-    stage_phases(p, place, products, staging);
-  }
-}
 
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {

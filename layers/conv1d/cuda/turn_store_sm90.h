@@ -1,6 +1,6 @@
-// How a tile of finished results goes to y: the multiplying threads put it into shared memory,
-// where rows begin as far behind a multiple of 16 bytes as in y, and the copy engine takes them
-// from there while the next tile is multiplied.
+// How a tile of finished results goes to y: from shared memory, where rows begin as far behind a
+// multiple of 16 bytes as in y (turn_stage_sm90.h), the copy engine takes them while the next tile
+// is multiplied.
 #pragma once
 
 #include <cstdint>
@@ -73,38 +73,6 @@ __device__ __forceinline__ T* row_of(const TurnGemm& p, const GemmTilePlace& pla
 template <typename T>
 __device__ __forceinline__ int elements_behind(const T* address, int bytes) {
   return static_cast<int>(reinterpret_cast<uintptr_t>(address) % bytes / sizeof(T));
-}
-
-/// Puts two neighbours of a row into shared memory, at once where they are kTogether, which is
-/// where the first is an even element.
-template <typename T, bool kTogether>
-__device__ __forceinline__ void stage_pair(uint32_t target, float a, float b) {
-  if constexpr (sizeof(T) == 4) {
-    if constexpr (kTogether) {
-      store_shared_8(target, {a, b});
-    } else {
-      store_shared(target, a);
-      store_shared(target + 4, b);
-    }
-  } else {
-    const uint32_t word = word_of_pair<T>(a, b);
-    if constexpr (kTogether) {
-      store_shared(target, word);
-    } else {
-      store_shared_half(target, word);
-      store_shared_half(target + 2, word >> 16);
-    }
-  }
-}
-
-/// Puts one element of a row into shared memory.
-template <typename T>
-__device__ __forceinline__ void stage_one(uint32_t target, float value) {
-  if constexpr (sizeof(T) == 4) {
-    store_shared(target, value);
-  } else {
-    store_shared_half(target, word_of_pair<T>(value, 0.0f));
-  }
 }
 
 /// Every eighth channel of half a tile.

@@ -94,14 +94,16 @@ TEST_CASE("suite: what is wrong, where, and what was expected") {
 TEST_CASE("suite: the shipped ones are legal, and no extra case repeats one of the suite") {
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu.csv")).size() == 12);
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_extra.csv")).size() == 82);
+  CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_networks.csv")).size() == 30);
   std::set<std::string> problems;
-  for (const char* name : {"bench/conv1d_gpu.csv", "bench/conv1d_gpu_extra.csv"}) {
+  for (const char* name :
+       {"bench/conv1d_gpu.csv", "bench/conv1d_gpu_extra.csv", "bench/conv1d_gpu_networks.csv"}) {
     for (const Conv1dCase& one : read_conv1d_suite(source_path(name))) {
       CAPTURE(one.name);
       CHECK(problems.insert(to_string(one.problem)).second);
     }
   }
-  CHECK(problems.size() == 48);
+  CHECK(problems.size() == 80);
 }
 
 TEST_CASE("random cases: legal, of all kinds, the same for the same seed") {

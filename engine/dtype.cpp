@@ -26,18 +26,6 @@ Half::Half(float value) {
   }
 }
 
-Half::operator float() const {
-  const uint32_t sign = (bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1fu;
-  const uint32_t fraction = bits & 0x3ffu;
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  const uint32_t wide_exponent = exponent == 31 ? 255u : exponent + 112u;
-  return std::bit_cast<float>(sign | (wide_exponent << 23) | (fraction << 13));
-}
-
 BFloat16::BFloat16(float value) {
   const uint32_t word = std::bit_cast<uint32_t>(value);
   if ((word & 0x7fffffffu) > 0x7f800000u) {
@@ -46,8 +34,6 @@ BFloat16::BFloat16(float value) {
     bits = static_cast<uint16_t>((word + 0x7fffu + ((word >> 16) & 1u)) >> 16);
   }
 }
-
-BFloat16::operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
 size_t size_of(DType dtype) {
   switch (dtype) {

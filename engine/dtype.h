@@ -1,6 +1,7 @@
 // Element types, and the two 16-bit floating-point formats as plain storage types.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,7 +16,15 @@ struct Half {
   uint16_t bits = 0;
   Half() = default;
   explicit Half(float value);
-  explicit operator float() const;
+  /// Without branches, so that loops over many become vectors.
+  explicit operator float() const {
+    const uint32_t sign = (bits & 0x8000u) << 16;
+    const uint32_t exponent = (bits >> 10) & 0x1fu, fraction = bits & 0x3ffu;
+    const uint32_t wide_exponent = exponent == 31 ? 255u : exponent + 112u;
+    const auto subnormal = std::bit_cast<uint32_t>(static_cast<float>(fraction) * 0x1p-24f);
+    const uint32_t magnitude = exponent == 0 ? subnormal : wide_exponent << 23 | fraction << 13;
+    return std::bit_cast<float>(sign | magnitude);
+  }
 };
 
 /// bfloat16 (the upper half of a float), as stored. Rounds to nearest even.
@@ -23,7 +32,7 @@ struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
   explicit BFloat16(float value);
-  explicit operator float() const;
+  explicit operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
 
 /// Bytes per element.

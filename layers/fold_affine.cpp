@@ -8,13 +8,14 @@ bool fits_affine(const ChannelAffine& affine, int64_t channels) {
 }
 
 std::map<std::string, Tensor> fold_affine(const std::map<std::string, Tensor>& parameters,
-                                          const ChannelAffine& affine,
+                                          const ChannelAffine& affine, int64_t run,
                                           const std::function<int64_t(int64_t)>& channel_of) {
   Tensor weight = parameters.at("weight").clone();
   float* weights = weight.data<float>();
-  for (int64_t i = 0; i < weight.elements(); ++i) {
-    const double scale = affine.scale[static_cast<size_t>(channel_of(i))];
-    weights[i] = static_cast<float>(weights[i] * scale);
+  const int64_t runs = weight.elements() / run;
+  for (int64_t r = 0; r < runs; ++r, weights += run) {
+    const double scale = affine.scale[static_cast<size_t>(channel_of(r))];
+    for (int64_t i = 0; i < run; ++i) weights[i] = static_cast<float>(weights[i] * scale);
   }
   const auto channels = static_cast<int64_t>(affine.scale.size());
   const auto old_bias = parameters.find("bias");

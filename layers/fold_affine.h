@@ -14,10 +14,10 @@ namespace engine {
 bool fits_affine(const ChannelAffine& affine, int64_t channels);
 
 /// The parameters `weight` and `bias` of a layer y = W x + bias (bias may be missing), changed so
-/// that it computes scale * y + shift: both are folded in double and rounded once.
-/// `channel_of(i)` is the output channel of the weight at flat index i.
+/// that it computes scale * y + shift: both are folded in double and rounded once. Every `run`
+/// weights that follow each other belong to one output channel, channel_of(r) for run r.
 std::map<std::string, Tensor> fold_affine(const std::map<std::string, Tensor>& parameters,
-                                          const ChannelAffine& affine,
+                                          const ChannelAffine& affine, int64_t run,
                                           const std::function<int64_t(int64_t)>& channel_of);
 
 }  // namespace engine

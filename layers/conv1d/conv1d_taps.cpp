@@ -18,17 +18,11 @@ TapProblem tap_problem(const Conv1dProblem& p) {
   return problem;
 }
 
-std::function<float(int64_t, int64_t, int64_t, int64_t)> weight_reader(const Conv1dProblem& p,
-                                                                       const Tensor& weight) {
-  const float* values = weight.data<float>();
-  if (p.transposed) {
-    return [=](int64_t g, int64_t m, int64_t c, int64_t k) {
-      return values[((g * p.group_inputs() + c) * p.group_outputs() + m) * p.kernel_size + k];
-    };
-  }
-  return [=](int64_t g, int64_t m, int64_t c, int64_t k) {
-    return values[((g * p.group_outputs() + m) * p.group_inputs() + c) * p.kernel_size + k];
-  };
+WeightReader weight_reader(const Conv1dProblem& p, const Tensor& weight) {
+  const int64_t inputs = p.group_inputs(), outputs = p.group_outputs(), taps = p.kernel_size;
+  const int64_t group = inputs * outputs * taps;
+  if (p.transposed) return {weight.data<float>(), group, taps, outputs * taps};
+  return {weight.data<float>(), group, inputs * taps, taps};
 }
 
 }  // namespace engine

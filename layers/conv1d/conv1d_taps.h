@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "engine/tensor.h"
 #include "layers/conv1d/conv1d_problem.h"
@@ -12,8 +11,17 @@ namespace engine {
 
 TapProblem tap_problem(const Conv1dProblem& problem);
 
-/// Reads w[g, m, c, k] out of `weight`, shaped as the layer's parameter.
-std::function<float(int64_t g, int64_t m, int64_t c, int64_t k)> weight_reader(
-    const Conv1dProblem& problem, const Tensor& weight);
+/// Reads w[g, m, c, k] out of a tensor that is shaped as the layer's parameter.
+struct WeightReader {
+  const float* values;
+  int64_t group_step;
+  int64_t output_step;
+  int64_t input_step;
+
+  float operator()(int64_t g, int64_t m, int64_t c, int64_t k) const {
+    return values[g * group_step + m * output_step + c * input_step + k];
+  }
+};
+WeightReader weight_reader(const Conv1dProblem& problem, const Tensor& weight);
 
 }  // namespace engine

@@ -90,13 +90,15 @@ std::unique_ptr<Layer> ConvLayer::with_affine(const ChannelAffine& affine,
   const int64_t first = parameter("weight").size(0), taps = fixed_.kernel_size;
   const int64_t per_first = parameter("weight").elements() / first;
   const int64_t group_inputs = first / fixed_.groups, group_outputs = fixed_.group_outputs();
-  const auto channel_of = [=, transposed = fixed_.transposed](int64_t i) {
-    if (!transposed) return i / per_first;
-    return i / per_first / group_inputs * group_outputs + i / taps % group_outputs;
+  const bool transposed = fixed_.transposed;
+  const auto channel_of = [=](int64_t run) {
+    return transposed ? run / group_outputs / group_inputs * group_outputs + run % group_outputs
+                      : run;
   };
   auto folded = copy();
   folded->fixed_.bias = true;
-  folded->set_parameters(fold_affine(loaded_parameters(), affine, channel_of));
+  folded->set_parameters(
+      fold_affine(loaded_parameters(), affine, transposed ? taps : per_first, channel_of));
   return folded;
 }
 

@@ -82,7 +82,7 @@ class Linear : public Layer {
     folded->bias_ = true;
     const int64_t features = parameter("weight").size(1);
     folded->set_parameters(
-        fold_affine(loaded_parameters(), affine, [=](int64_t i) { return i / features; }));
+        fold_affine(loaded_parameters(), affine, features, [](int64_t row) { return row; }));
     return folded;
   }
 

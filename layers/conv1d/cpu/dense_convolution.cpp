@@ -270,8 +270,7 @@ std::vector<DenseConvolution::Row> DenseConvolution::rows_of(const Phase& phase,
   return rows;
 }
 
-Tensor DenseConvolution::pack_weights(
-    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+Tensor DenseConvolution::pack_weights(const WeightReader& weight) const {
   Tensor packed = Tensor::zeros({weight_count_});
   float* target = packed.data<float>();
   const auto pack_block = [&](const Phase& phase, const Chunk& chunk, int64_t g, int64_t first) {

@@ -15,12 +15,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/dense_panel.h"
 #include "layers/conv1d/cpu/fetch_ahead.h"
@@ -50,7 +50,7 @@ class DenseConvolution {
 
   /// Weights in the order that run() reads: for each phase and group, chunks of blocks of output
   /// channels [C, taps, channels], zeros beyond M. `weight(g, m, c, k)` gives one of them.
-  Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
+  Tensor pack_weights(const WeightReader& weight) const;
 
   void run(const ConvolutionArrays& arrays, ThreadPool& threads) const;
 

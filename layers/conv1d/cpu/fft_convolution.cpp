@@ -119,8 +119,7 @@ int64_t FftConvolution::slot_floats() const {
 
 int64_t FftConvolution::workspace_bytes() const { return slots_ * slot_floats() * kFloatBytes; }
 
-Tensor FftConvolution::pack_weights(
-    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+Tensor FftConvolution::pack_weights(const WeightReader& weight) const {
   const TapProblem& p = problem_;
   const PhaseTaps taps = p.taps.phase(0);
   const int64_t numbers = transform_.numbers();

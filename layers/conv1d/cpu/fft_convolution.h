@@ -11,11 +11,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/ring_transform.h"
 #include "layers/conv1d/tap_problem.h"
@@ -57,7 +57,7 @@ class FftConvolution {
 
   /// Spectra in the order that run() reads: [groups, M, vectors, C, strands], vectors of real parts
   /// followed by the imaginary ones. `weight(g, m, c, k)` gives a tap.
-  Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
+  Tensor pack_weights(const WeightReader& weight) const;
 
   /// What run() needs, with up to the number of threads that the constructor was told.
   int64_t workspace_bytes() const;

@@ -175,8 +175,7 @@ RowConvolution::Span RowConvolution::span(const Phase& phase, int64_t begin, int
   return {begin, end, in_place, columns, ceil_divide(end - begin, columns)};
 }
 
-Tensor RowConvolution::pack_weights(
-    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+Tensor RowConvolution::pack_weights(const WeightReader& weight) const {
   Tensor packed = Tensor::empty({weight_count_});
   float* target = packed.data<float>();
   for (const Phase& phase : phases_) {

@@ -12,12 +12,12 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/padded_rows.h"
 #include "layers/conv1d/cpu/row_panel.h"
@@ -42,7 +42,7 @@ class RowConvolution {
 
   /// Weights in the order that run() reads: [phases, groups, M, C, taps]. `weight(g, m, c, k)`
   /// gives one of them.
-  Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
+  Tensor pack_weights(const WeightReader& weight) const;
 
   void run(const ConvolutionArrays& arrays, ThreadPool& threads) const;
 

@@ -191,8 +191,7 @@ void WinogradConvolution::choose_tiles(int threads) {
   }
 }
 
-Tensor WinogradConvolution::pack_weights(
-    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const {
+Tensor WinogradConvolution::pack_weights(const WeightReader& weight) const {
   Tensor packed = Tensor::zeros({weight_count_});
   float* target = packed.data<float>();
   const auto pack_block = [&](const Chunk& chunk, int64_t g, int64_t first) {

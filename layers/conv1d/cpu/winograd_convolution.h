@@ -13,11 +13,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "engine/cpu/thread_pool.h"
 #include "engine/tensor.h"
+#include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cpu/convolution_arrays.h"
 #include "layers/conv1d/cpu/winograd_panel.h"
 #include "layers/conv1d/tap_problem.h"
@@ -83,7 +83,7 @@ class WinogradConvolution {
 
   /// Transformed weights in the order that run() reads: for each group and chunk, blocks of output
   /// channels. `weight(g, m, c, k)` gives a tap.
-  Tensor pack_weights(const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) const;
+  Tensor pack_weights(const WeightReader& weight) const;
 
   void run(const ConvolutionArrays& arrays, ThreadPool& threads) const;
 

@@ -31,6 +31,12 @@ Conv1dProblem with_batch(Conv1dProblem p, int64_t samples) {
   return p;
 }
 
+// A plan of all samples for some of them.
+TurnPlan for_samples(const Conv1dProblem& p, TurnPlan plan, int64_t samples) {
+  plan.tiles = plan.tiles / p.batch * samples;
+  return plan;
+}
+
 // Units are written to and read from memory or the L2 cache.
 double piece_seconds(const Conv1dProblem& p, const TurnPlan& plan) {
   constexpr double kLaunch = 1.4e-6;  // more than that of the GEMM
@@ -46,11 +52,8 @@ TurnChoice choose(const Conv1dProblem& p) {
   return choose_turn_gemm(p, TurnSource::kUnits, [&](const TurnPlan& plan) {
     const int64_t samples = piece_samples(p, plan);
     if (samples == 0) return 1e30;
-    const Conv1dProblem piece = with_batch(p, samples);
-    TurnPlan piece_plan = plan;
-    piece_plan.tiles = plan.tiles / p.batch * samples;
     return static_cast<double>(p.batch) / static_cast<double>(samples) *
-           piece_seconds(piece, piece_plan);
+           piece_seconds(with_batch(p, samples), for_samples(p, plan, samples));
   });
 }
 
@@ -77,8 +80,7 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   std::vector<Piece> pieces;
   for (int64_t first = 0; first < p.batch; first += samples) {
     const Conv1dProblem piece = with_batch(p, std::min(samples, p.batch - first));
-    TurnPlan plan = choice.plan;
-    plan.tiles = plan.tiles / p.batch * piece.batch;
+    const TurnPlan plan = for_samples(p, choice.plan, piece.batch);
     pieces.push_back({piece, first, turn_launch(piece, plan, weight, bias, context)});
   }
   const auto size = static_cast<int64_t>(size_of(p.dtype));

@@ -74,11 +74,8 @@ struct LoadedElements {
 };
 
 LoadedElements loaded_elements(const Conv1dProblem& p, const GemmPlan& plan) {
-  const double all = static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows *
-                     plan.unit_channels * plan.unit_taps;
-  const bool neighbours = plan.unit_taps == 1 && plan.residues == plan.fold.stride;
-  const bool whole = p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
-  const double any = !neighbours ? 1.0 : (whole ? 0.0 : 1.0 / plan.channel_stages);
+  const double all = static_cast<double>(plan.window_units() * plan.unit_channels * plan.unit_taps);
+  const double any = single_share(p, plan);
   return {(1.0 - any) * all, any * all};
 }
 

@@ -10,8 +10,6 @@
 namespace engine::cuda {
 namespace {
 
-bool is_tall(const GemmTile& tile) { return tile.rows > 128; }
-
 // Windows that reach over the ends of x's rows, on average over some stages.
 struct RowEnds {
   double windows = 0.0;  // of one that does
@@ -95,7 +93,7 @@ double stage_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile
   const double reads = kTurn * plan.gathering_turns;
   const double multiplying =
       plan.steps * blocks * std::max(tile.rows / 2.0, (reads + tile.rows / 4.0) * kSharedReads);
-  const double issued = is_tall(tile) ? (wide ? 0.0 : reads * kSharedReads) : (wide ? 9.0 : 33.0);
+  const double issued = tile.is_tall() ? (wide ? 0.0 : reads * kSharedReads) : (wide ? 9.0 : 33.0);
   const double loads = static_cast<double>(plan.window_bytes) / kWindowBytesPerCycle;
   const double loading = end_cycles(plan, ends);
   const double slot = (loads + kLatency + multiplying + loading) / plan.ring;
@@ -113,7 +111,7 @@ double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
   constexpr double kStoredBytesPerCycle = 13.8;
   const int64_t rows = std::min<int64_t>(tile.rows, plan.group_rows);
   const int64_t chunks = ceil_divide(rows, int64_t{tile.chunk_rows});
-  const double chunk = kChunk * (is_tall(tile) && tile.element_bytes == 4 ? kTallShare : 1.0);
+  const double chunk = kChunk * (tile.is_tall() && tile.element_bytes == 4 ? kTallShare : 1.0);
   const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
                        static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
   const bool any_rows = p.out_length * tile.element_bytes % kUnitBytes != 0;

@@ -210,18 +210,8 @@ double stage_cycles(const GemmPlan& plan, double products, double loads, double 
   return plan.stages() * (std::max({products, loads, l2}) + overhead + waits);
 }
 
-// Cycles from one stage to the next of those that a block's loading warps bring by way of rows: a
-// warp waits for copies, of which others are under way where it has two buffers, then turns
-// squares. As measured on an H200.
-double row_cycles(const GemmPlan& plan) {
-  constexpr double kLatency = 1700.0;
-  constexpr double kSquares = 200.0;  // of all lanes
-  constexpr double kConflicts = 300.0;
-  const auto turns = static_cast<double>(ceil_divide(plan.row_units * plan.stage_units, 32));
-  const double places = plan.residues > 1 ? 1.5 : 1.0;
-  const double turning = turns * places * (kSquares + kConflicts / plan.stage_units);
-  return (kLatency / plan.row_buffers + turning) / kLoadingWarps;
-}
+// As measured on an H200.
+double ranked_row_cycles(const GemmPlan& plan) { return row_cycles(plan, {1700.0, 200.0, 300.0}); }
 
 // Bytes of a window that the loading warps of a block bring in a cycle. As measured on an H200, for
 // each way that implicit_gemm_sm90.cuh has.
@@ -246,18 +236,14 @@ struct StageWork {
   StageWork(const GemmPlan& plan, const GemmTile& tile)
       : products(plan.steps * (tile.parts == 2 ? 3.0 : 1.0) * (tile.rows / 64) *
                  (tile.columns / 2.0)),
-        window(static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows *
-               kUnitBytes),
+        window(static_cast<double>(plan.window_units()) * kUnitBytes),
         streamed(plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes)) {}
 };
-
-// Of the tiles whose operands are gathered, those of 256 rows, which have half the columns.
-bool is_tall(const GemmTile& tile) { return tile.rows > 128; }
 
 // Cycles that the multiplying threads of a block take to hand over a tile's sums, chunk by chunk;
 // they wait for the stores of the first where there are more chunks than slots.
 double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
-  const bool tall = is_tall(tile);
+  const bool tall = tile.is_tall();
   const double share = !tall ? 1.0 : (tile.element_bytes == 4 ? 0.58 : 0.8);
   const double chunk = share * (by_matrices(p, plan) ? 400.0 : 525.0);
   constexpr double kStoredBytesPerCycle = 13.8;
@@ -290,7 +276,7 @@ double gathered_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmT
   const double reads = 16.0 * plan.gathering_turns;
   // Of a step and block. Products of 256 rows leave f32 the time for it.
   const double short_products = split ? 52.0 : (wide ? 9.0 : 33.0);
-  const double gathering = !is_tall(tile) ? short_products : (wide ? 0.0 : reads * kSharedReads);
+  const double gathering = !tile.is_tall() ? short_products : (wide ? 0.0 : reads * kSharedReads);
   const double products = blocks * (split ? kSplitProducts : 1.0) * tile.rows / 2.0;
   const double shared = blocks * (reads + tile.rows / 4.0) * kSharedReads;
   const double streamed = plan.resident ? 0.0 : static_cast<double>(plan.weight_bytes);
@@ -311,7 +297,7 @@ double rank_stages(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile&
   const StageWork work(plan, tile);
   // Elements that are not neighbours, or not of a unit's own channel, are loaded one by one.
   const double single = plan.unit_taps > 1 || plan.residues != plan.fold.stride ? 3.0 : 1.0;
-  const double loads = plan.by_rows ? row_cycles(plan) : work.window * single / 10.0;
+  const double loads = plan.by_rows ? ranked_row_cycles(plan) : work.window * single / 10.0;
   return stage_cycles(plan, work.products, loads, (work.streamed + work.window) / 24.0, 100.0);
 }
 
@@ -325,7 +311,8 @@ double predict_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
   const double kStage = plan.by_rows ? 300.0 : 430.0;
   constexpr double kPromotion = 600.0;  // of a stage's sums to the total
   const StageWork work(plan, tile);
-  const double loads = plan.by_rows ? row_cycles(plan) : work.window / load_rate(p, plan, tile);
+  const double loads =
+      plan.by_rows ? ranked_row_cycles(plan) : work.window / load_rate(p, plan, tile);
   return kTile + stage_cycles(plan, work.products, loads,
                               (work.streamed + work.window) / kL2BytesPerCycle,
                               kStage + (tile.parts == 2 ? kPromotion : 0.0));
@@ -344,9 +331,16 @@ double most_split_steps(int64_t steps, const GemmTile& tile) {
 // where small products are not summed before the big ones.
 constexpr int64_t kFewestGatheredSplitSteps = 24;
 
+// Units of the whole reduction along either.
+int64_t units_of_channels(const Conv1dProblem& p, const GemmPlan& plan) {
+  return ceil_divide(p.group_inputs(), plan.unit_channels);
+}
+int64_t units_of_taps(const GemmPlan& plan) { return ceil_divide(plan.fold.taps, plan.unit_taps); }
+
 // Completes a plan with stages of `units` units of channels and `taps` units of taps.
-GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile,
-                    int64_t channel_units, int64_t tap_units, int64_t units, int64_t taps) {
+GemmPlan with_stage(const Conv1dProblem& p, GemmPlan plan, const GemmTile& tile, int64_t units,
+                    int64_t taps) {
+  const int64_t channel_units = units_of_channels(p, plan), tap_units = units_of_taps(plan);
   plan.stage_units = static_cast<int>(units);
   plan.tap_stages = static_cast<int>(ceil_divide(tap_units, taps));
   plan.stage_taps = static_cast<int>(ceil_divide(tap_units, plan.tap_stages));
@@ -414,6 +408,19 @@ GemmRow row_at(const Conv1dProblem& p, const GemmPlan& plan, int64_t row) {
   return exists ? place : GemmRow{0, -1};
 }
 
+double single_share(const Conv1dProblem& p, const GemmPlan& plan) {
+  if (plan.unit_taps > 1 || plan.residues != plan.fold.stride) return 1.0;
+  const bool whole = p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
+  return whole ? 0.0 : 1.0 / plan.channel_stages;
+}
+
+double row_cycles(const GemmPlan& plan, const RowCosts& costs) {
+  const auto turns = static_cast<double>(ceil_divide(plan.row_units * plan.stage_units, 32));
+  const double places = plan.residues > 1 ? 1.5 : 1.0;
+  const double turning = turns * places * (costs.squares + costs.conflicts / plan.stage_units);
+  return (costs.latency / plan.row_buffers + turning) / kLoadingWarps;
+}
+
 int64_t implicit_gemm_tiles(const Conv1dProblem& p, const GemmPlan& plan) {
   return p.batch * plan.column_tiles * plan.row_tiles * p.groups;
 }
@@ -446,11 +453,10 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   plan.advance = static_cast<int>(tile.columns - (overlap ? sector : 0));
   plan.column_tiles = ceil_divide(plan.columns, plan.advance);
 
-  int64_t channel_units = 0, tap_units = 0;
   GemmPlan best;
   double best_rank = 0.0;
   const auto consider = [&](int64_t units, int64_t taps) {
-    const GemmPlan candidate = with_stage(p, plan, tile, channel_units, tap_units, units, taps);
+    const GemmPlan candidate = with_stage(p, plan, tile, units, taps);
     if (!candidate.valid) return;
     const double rank = rank_stages(p, candidate, tile);
     if (best.valid && rank >= best_rank) return;
@@ -458,6 +464,7 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
     best_rank = rank;
   };
   const auto consider_stages = [&] {
+    const int64_t channel_units = units_of_channels(p, plan), tap_units = units_of_taps(plan);
     for (int64_t units = 1; units <= 16 && units < 2 * channel_units; units *= 2) {
       for (int64_t pieces = 1; pieces <= tap_units; ++pieces) {
         const int64_t taps = ceil_divide(tap_units, pieces);
@@ -468,8 +475,6 @@ GemmPlan plan_gemm(const Conv1dProblem& p, const GemmTile& tile, int64_t split) 
   const auto consider_units = [&](int unit_taps) {
     plan.unit_taps = unit_taps;
     plan.unit_channels = static_cast<int>(unit_elements / unit_taps);
-    channel_units = ceil_divide(p.group_inputs(), plan.unit_channels);
-    tap_units = ceil_divide(plan.fold.taps, unit_taps);
     if (tile.gathers) lay_lanes(plan, tile);
     const int most_buffers = tile.by_rows ? kMaxRowBuffers : 1;
     for (plan.row_buffers = 1; plan.row_buffers <= most_buffers; ++plan.row_buffers) {

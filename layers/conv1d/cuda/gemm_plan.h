@@ -46,6 +46,9 @@ struct GemmTile {
   int64_t chunk_bytes = 0;   ///< of rows on their way to y, of a kernel that stores by chunks
   int chunk_rows = 0;        ///< rows of a chunk
   int most_chunks = 0;       ///< on their way at once
+
+  /// Of a kernel that gathers: 256 rows, and half the columns.
+  bool is_tall() const { return rows > 128; }
 };
 
 /// Where the two units of one instruction lie in the window: the place of the first, and in the
@@ -64,6 +67,8 @@ struct GemmPlan {
   int channel_stages = 1;
   int tap_stages = 1;
   int stages() const { return channel_stages * tap_stages; }
+  /// Units of a window that columns are made of, without what rows are padded by.
+  int64_t window_units() const { return int64_t{stage_units} * residues * window_rows; }
   // The window of a stage, in units.
   int residues = 1;
   int residue[kMaxResidues] = {};  ///< input positions
@@ -126,6 +131,21 @@ GemmRow row_at(const Conv1dProblem& problem, const GemmPlan& plan, int64_t row);
 /// Whether threads that gather hand over their sums by matrices, where y begins at a multiple of 8
 /// bytes.
 bool by_matrices(const Conv1dProblem& problem, const GemmPlan& plan);
+
+/// Share of the windows whose channels do not all exist, or whose slots are no neighbouring
+/// positions of a unit's own channels: their elements are loaded one by one.
+double single_share(const Conv1dProblem& problem, const GemmPlan& plan);
+
+/// What a warp takes that loads a window by way of rows, in cycles: for waiting for copies, and for
+/// turning squares of all lanes, more where they meet in banks.
+struct RowCosts {
+  double latency;
+  double squares;
+  double conflicts;
+};
+/// Cycles from one window to the next of those that a block's loading warps bring by way of rows:
+/// where a warp has two buffers, other copies are under way meanwhile.
+double row_cycles(const GemmPlan& plan, const RowCosts& costs);
 
 /// Tiles of all samples and groups.
 int64_t implicit_gemm_tiles(const Conv1dProblem& problem, const GemmPlan& plan);

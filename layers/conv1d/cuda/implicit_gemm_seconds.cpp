@@ -11,15 +11,7 @@ namespace engine::cuda {
 namespace {
 
 double window_bytes(const GemmPlan& plan) {
-  return static_cast<double>(plan.stage_units) * plan.residues * plan.window_rows * kUnitBytes;
-}
-
-// Share of the windows whose channels do not all exist, or whose slots are no neighbouring
-// positions of a unit's own channels: their elements are loaded one by one.
-double single_share(const Conv1dProblem& p, const GemmPlan& plan) {
-  if (plan.unit_taps > 1 || plan.residues != plan.fold.stride) return 1.0;
-  const bool whole = p.group_inputs() % (plan.unit_channels * plan.stage_units) == 0;
-  return whole ? 0.0 : 1.0 / plan.channel_stages;
+  return static_cast<double>(plan.window_units()) * kUnitBytes;
 }
 
 // Share of a window's positions that are in x. Loads of the others cost their instructions only.
@@ -47,23 +39,10 @@ LoadRates load_rates(const Conv1dProblem& p, const GemmPlan& plan, const GemmTil
   return even && (tile.wide_loads || !plan.resident) ? kPairsOfF32 : kCopies;
 }
 
-// Cycles of all loading warps for a window by way of rows: a warp waits for copies, of which others
-// are under way where it has two buffers, then turns squares.
-double row_cycles(const GemmPlan& plan) {
-  constexpr double kLatency = 1000.0;
-  constexpr double kSquares = 120.0;  // of all lanes
-  constexpr double kConflicts = 180.0;
-  const auto turns = static_cast<double>(ceil_divide(plan.row_units * plan.stage_units, 32));
-  const double places = plan.residues > 1 ? 1.5 : 1.0;
-  return (kLatency / plan.row_buffers +
-          turns * places * (kSquares + kConflicts / plan.stage_units)) /
-         kLoadingWarps;
-}
-
 // Cycles from one window to the next, of warps that each bring a window of their own.
 double load_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile) {
   constexpr double kOutside = 0.4;  // of a load's time, that none in x saves
-  if (plan.by_rows) return row_cycles(plan);
+  if (plan.by_rows) return row_cycles(plan, {1000.0, 120.0, 180.0});
   const LoadRates rates = load_rates(p, plan, tile);
   const double single = single_share(p, plan);
   return window_bytes(plan) * ((1.0 - single) / rates.whole + single / rates.single) *

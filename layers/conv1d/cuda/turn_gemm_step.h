@@ -16,7 +16,7 @@ struct TurnChoice {
   double seconds = 0.0;  ///< predicted
 };
 
-/// The fastest kernel with windows from `source`, by `predict(problem, plan)` in seconds.
+/// The fastest kernel with windows from `source`, by `predict(plan)` in seconds.
 TurnChoice choose_turn_gemm(const Conv1dProblem& problem, TurnSource source,
                             const std::function<double(const TurnPlan&)>& predict);
 

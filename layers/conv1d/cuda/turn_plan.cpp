@@ -44,7 +44,8 @@ std::vector<PlacedTap> placed_taps(const TurnPlan& plan) {
 // are too many.
 bool lay_windows(TurnPlan& plan) {
   const bool rows = plan.source == TurnSource::kRows;
-  const int width = rows ? plan.unit_width() : 8;  // windows begin and end at multiples
+  // Windows of rows begin and end at multiples; those of units reach that many positions further.
+  const int width = rows ? plan.unit_width() : 8;
   const int64_t most_reach = rows ? kMostTurnSides * width : kMostUnitReach;
   for (const PlacedTap& tap : placed_taps(plan)) {
     const int last = plan.windows - 1;
@@ -212,7 +213,7 @@ void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
             for (int place = 0; place < plan.rows; ++place) {
               const int64_t first =
                   row_tile * plan.tile_channels() + place / kTurnHalfRows * plan.half_channels;
-              const int row = turn_row_at(place % kTurnHalfRows, plan.phases());
+              const int row = turn_row_at(place % kTurnHalfRows, plan.phases() > 1);
               for (int64_t e = 0; e < width; ++e) {
                 const int64_t c = stage * kTurnChannels + unit * width + e;
                 *packed++ = element(g, first, row, c, plan.tap[i].tap);

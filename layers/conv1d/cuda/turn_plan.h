@@ -46,8 +46,8 @@ constexpr int turn_staged_pitch(int columns, int size, int phases) {
 /// The row, of kTurnHalfRows, that the tensor cores have as row `place`. Of one phase, every eighth
 /// after the other: eight such rows begin equally far behind a multiple of 16 bytes in y. Of more
 /// phases, the rows of one thread, eight places apart, are neighbours.
-constexpr int turn_row_at(int place, int phases) {
-  if (phases == 1) return place / 8 + place % 8 * 8;
+constexpr int turn_row_at(int place, bool phased) {
+  if (!phased) return place / 8 + place % 8 * 8;
   return place / 16 * 16 + place % 8 * 2 + place % 16 / 8;
 }
 

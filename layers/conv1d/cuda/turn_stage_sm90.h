@@ -59,10 +59,10 @@ struct LaneRow {
   __device__ __forceinline__ LaneRow(const TurnGemm& p, int second) {
     const int place = fragment_row(second);
     if (p.phases == 1) {
-      channel = turn_row_at(place, 1);
+      channel = turn_row_at(place, false);
       return;
     }
-    const int row = turn_row_at(place, 2);
+    const int row = turn_row_at(place, true);
     channel = row / p.phases;
     phase = row - channel * p.phases;
     exists = channel < p.half_channels;

@@ -89,6 +89,16 @@ inline unsigned __reduce_add_sync(unsigned, unsigned value) {
   return sum;
 }
 
+inline int __reduce_max_sync(unsigned, int value) {
+  const auto* given =
+      engine::test::emulator::warp_exchange({{static_cast<uint64_t>(static_cast<int64_t>(value))}});
+  int largest = value;
+  for (int lane = 0; lane < 32; ++lane) {
+    largest = max(largest, static_cast<int>(given[lane].words[0]));
+  }
+  return largest;
+}
+
 template <typename T>
 T __ldg(const T* pointer) {
   return *pointer;

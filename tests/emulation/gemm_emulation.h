@@ -35,16 +35,17 @@ inline cuda::GemmDeal deal_for(const EmulatedCase& c, const cuda::GemmTile& tile
   return deal;
 }
 
-/// Weights as a kernel takes them: `pack(read, target)` writes `count` of them in f32.
-template <typename T, typename Pack>
-Guarded<T> packed_weights(const Emulation<T>& emulation, int64_t count, const Pack& pack) {
+/// Weights of type Operand, as a kernel takes them: `pack(read, target)` writes `count` of them in
+/// f32.
+template <typename Operand, typename T, typename Pack>
+Guarded<Operand> packed_weights(const Emulation<T>& emulation, int64_t count, const Pack& pack) {
   std::vector<float> packed(static_cast<size_t>(count));
   const auto read = [&](int64_t g, int64_t m, int64_t c, int64_t k) {
     return emulation.weight(g, m, c, k);
   };
   pack(read, packed.data());
-  Guarded<T> weights(count, 0, NAN);
-  for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<T>(packed[i]);
+  Guarded<Operand> weights(count, 0, NAN);
+  for (size_t i = 0; i < packed.size(); ++i) weights.data()[i] = static_cast<Operand>(packed[i]);
   return weights;
 }
 
@@ -57,7 +58,7 @@ bool launch_gemm(Emulation<T>& emulation, const Kernel& kernel) {
   if (c.shared_bytes > 0) tile.shared_bytes = c.shared_bytes;
   const cuda::GemmPlan plan = plan_gemm(p, tile, c.split);
   if (!plan.valid) return false;
-  Guarded<T> weights = packed_weights(
+  Guarded<T> weights = packed_weights<T>(
       emulation, packed_weight_count(p, plan),
       [&](const auto& read, float* packed) { pack_gemm_weights(p, tile, plan, read, packed); });
   const cuda::GemmDeal deal = deal_for(c, tile, plan);

@@ -10,16 +10,20 @@
 namespace engine::test {
 namespace {
 
-// Runs a kernel; false where it has no plan.
-template <typename T>
+// Runs a kernel, whose operands are of type Operand; false where it has no plan.
+template <typename Operand, typename T>
 bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed) {
   const Conv1dProblem& p = emulation.problem();
   const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, kernel.tile, kernel.shared_bytes, streamed);
   if (!plan.valid) return false;
-  Guarded<T> weights = packed_weights(
-      emulation, turn_weight_count(p, plan),
-      [&](const auto& read, float* packed) { pack_turn_weights(p, plan, read, packed); });
+  std::vector<float> row_scales;
+  Guarded<Operand> weights = packed_weights<Operand>(
+      emulation, turn_weight_count(p, plan), [&](const auto& read, float* packed) {
+        pack_turn_weights(p, plan, read, packed);
+        row_scales = cuda::turn_row_scales(p, read);
+      });
   cuda::TurnGemm gemm = turn_gemm(p, plan);
+  gemm.row_scales = row_scales.data();
   const int64_t behind = int64_t{plan.positions()} * 16;
   Guarded<T> units((p.batch * plan.planes.sample_bytes(p.groups) + behind) / sizeof(T), 0, NAN);
   if (kernel.tile.source == cuda::TurnSource::kUnits) {
@@ -55,11 +59,12 @@ Conv1dProblem draw_problem_for(cuda::TurnSource source, Random& random) {
   return draw_turn_problem<T>(random);
 }
 
-template <typename T, cuda::TurnSource kSource>
-void check_random_problems(Precision precision, double most_error) {
+template <typename T, cuda::TurnSource kSource, typename Operand = T>
+void check_random_problems(const std::vector<cuda::TurnKernel>& kernels, Precision precision,
+                           double most_error) {
   int computed = 0;
   for (uint64_t seed = 0; seed < 30; ++seed) {
-    for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<T>()) {
+    for (const cuda::TurnKernel& kernel : kernels) {
       if (kernel.tile.source != kSource) continue;
       Random random(500 + seed);
       EmulatedCase c;
@@ -75,7 +80,7 @@ void check_random_problems(Precision precision, double most_error) {
       INFO("seed ", seed, ", ", kernel.tile.rows, " rows, ", kernel.tile.columns,
            " columns: ", to_string(c.problem));
       const double error = Emulation<T>(c, random).run(
-          [&](Emulation<T>& emulation) { return launch_turned(emulation, kernel, streamed); });
+          [&](Emulation<T>& e) { return launch_turned<Operand>(e, kernel, streamed); });
       CHECK(error < most_error);
       if (error >= 0.0) ++computed;
     }
@@ -86,19 +91,28 @@ void check_random_problems(Precision precision, double most_error) {
 }  // namespace
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in TF32") {
-  check_random_problems<float, cuda::TurnSource::kRows>(Precision::kTf32, 6e-4);
+  check_random_problems<float, cuda::TurnSource::kRows>(cuda::turn_kernels_sm90<float>(),
+                                                        Precision::kTf32, 6e-4);
+}
+
+TEST_CASE("the Hopper GEMM that turns windows on random problems, of f32 in parts") {
+  check_random_problems<float, cuda::TurnSource::kRows, __half>(cuda::split_turn_kernels_sm90(),
+                                                                Precision::kFp32, 2e-7);
 }
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in f16") {
-  check_random_problems<__half, cuda::TurnSource::kRows>(Precision::kFp16, 6e-4);
+  check_random_problems<__half, cuda::TurnSource::kRows>(cuda::turn_kernels_sm90<__half>(),
+                                                         Precision::kFp16, 6e-4);
 }
 
 TEST_CASE("the Hopper GEMM of arranged units on random problems, in TF32") {
-  check_random_problems<float, cuda::TurnSource::kUnits>(Precision::kTf32, 6e-4);
+  check_random_problems<float, cuda::TurnSource::kUnits>(cuda::turn_kernels_sm90<float>(),
+                                                         Precision::kTf32, 6e-4);
 }
 
 TEST_CASE("the Hopper GEMM of arranged units on random problems, in f16") {
-  check_random_problems<__half, cuda::TurnSource::kUnits>(Precision::kFp16, 6e-4);
+  check_random_problems<__half, cuda::TurnSource::kUnits>(cuda::turn_kernels_sm90<__half>(),
+                                                          Precision::kFp16, 6e-4);
 }
 
 // Phases that fill half a tile, leave rows of it over, and do not divide sixteen rows.
@@ -124,7 +138,7 @@ TEST_CASE("the Hopper GEMM of arranged units on transposed problems of many phas
       Random random(seed++);
       const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
         const auto kernel = cuda::turn_kernel_sm90<__half, cuda::TurnSource::kUnits, 128, 192>();
-        return launch_turned(emulation, kernel, false);
+        return launch_turned<__half>(emulation, kernel, false);
       });
       CHECK(error >= 0.0);
       CHECK(error < 6e-4);
@@ -149,7 +163,7 @@ TEST_CASE("the Hopper GEMM that turns windows on taps that lie far apart, in f16
     Random random(seed++);
     const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
       const auto kernel = cuda::turn_kernel_sm90<__half, cuda::TurnSource::kRows, 64, 256>();
-      return launch_turned(emulation, kernel, false);
+      return launch_turned<__half>(emulation, kernel, false);
     });
     CHECK(error >= 0.0);
     CHECK(error < 6e-4);

@@ -74,14 +74,13 @@ struct Piece {
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const TurnChoice choice = choose(p);
-  const Tensor weight = turn_weights(p, choice.plan, context);
-  const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
+  const TurnParameters parameters = turn_parameters(p, choice.plan, context);
   const int64_t samples = piece_samples(p, choice.plan);
   std::vector<Piece> pieces;
   for (int64_t first = 0; first < p.batch; first += samples) {
     const Conv1dProblem piece = with_batch(p, std::min(samples, p.batch - first));
     const TurnPlan plan = for_samples(p, choice.plan, piece.batch);
-    pieces.push_back({piece, first, turn_launch(piece, plan, weight, bias, context)});
+    pieces.push_back({piece, first, turn_launch(piece, plan, parameters, context)});
   }
   const auto size = static_cast<int64_t>(size_of(p.dtype));
   Step step;
@@ -97,7 +96,7 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
                piece.first_sample * p.out_channels * p.out_length * size;
       launch(gemm, shared_bytes, piece.launch.blocks, c.stream);
     }
-    (void)weight, (void)bias;  // kept alive
+    (void)parameters;  // kept alive
   };
   return step;
 }

@@ -20,17 +20,16 @@ double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const TurnChoice choice = choose(p);
-  const Tensor weight = turn_weights(p, choice.plan, context);
-  const Tensor bias = p.bias ? context.parameter("bias") : Tensor();
+  const TurnParameters parameters = turn_parameters(p, choice.plan, context);
   Step step;
-  step.enqueue = [=, prepared = turn_launch(p, choice.plan, weight, bias, context),
+  step.enqueue = [=, prepared = turn_launch(p, choice.plan, parameters, context),
                   launch = choice.kernel->launch,
                   shared_bytes = choice.plan.shared_bytes()](const StepContext& c) {
     TurnGemm gemm = prepared.gemm;
     set_rows(gemm, p, c.inputs[0]);
     gemm.y = c.outputs[0];
     launch(gemm, shared_bytes, prepared.blocks, c.stream);
-    (void)weight, (void)bias;  // kept alive
+    (void)parameters;  // kept alive
   };
   return step;
 }

@@ -29,6 +29,7 @@ struct TurnGemm {
   const void* weights;
   void* y;
   Epilogue epilogue;
+  const float* row_scales;  // of weights with two parts, as turn_row_scales() gives them
   int64_t out_length;
   int group_outputs;
   // Rows.
@@ -80,6 +81,7 @@ struct TurnKernel {
 };
 
 /// The kernels of one precision, in turn_gemm_sm90_<precision>.cu.
+std::vector<TurnKernel> turn_kernels_sm90_fp32();
 std::vector<TurnKernel> turn_kernels_sm90_tf32();
 std::vector<TurnKernel> turn_kernels_sm90_fp16();
 std::vector<TurnKernel> turn_kernels_sm90_bf16();

@@ -32,15 +32,19 @@
 #include "layers/conv1d/cuda/output_row.h"
 #include "layers/conv1d/cuda/ring_position.h"
 #include "layers/conv1d/cuda/turn_gemm.h"
+#include "layers/conv1d/cuda/turn_split_sm90.h"
 #include "layers/conv1d/cuda/turn_stage_sm90.h"
 #include "layers/conv1d/cuda/turn_store_sm90.h"
 #include "layers/conv1d/cuda/turn_window_sm90.h"
 
 namespace engine::cuda {
 
-template <typename Element, TurnSource kFrom, int kRowCount, int kColumnCount>
+// Operand: what the tensor cores multiply, of f32 perhaps its parts in f16.
+template <typename Element, typename OperandType, TurnSource kFrom, int kRowCount, int kColumnCount>
 struct TurnTile {
   using T = Element;
+  using Operand = OperandType;
+  static constexpr bool kSplits = !std::is_same_v<T, Operand>;
   static constexpr int kRows = kRowCount;
   static constexpr int kTileColumns = kColumnCount;
   static constexpr bool kTurns = kFrom == TurnSource::kRows;  // else units are arranged
@@ -55,9 +59,8 @@ struct TurnTile {
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
-  using Turner = std::conditional_t<sizeof(T) == 4, FloatTurner, HalfTurner>;
-  static constexpr int kTurningWarps = 3;  // of units they have nothing to do
-  static constexpr int kStoringWarps = 4;
+  static constexpr int kTurningWarps = kSplits ? 4 : 3;  // of units they have nothing to do
+  static constexpr int kStoringWarps = kSplits ? 3 : 4;
   static constexpr int kThreads = kMultipliers + 32 * (1 + kTurningWarps + kStoringWarps);
   // Of a thread: what it begins with, and what the others leave to those that multiply.
   static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
@@ -76,14 +79,26 @@ struct TurnBarriers {
   Barrier staged[2];  // a half tile's results
   Barrier stored[2];
 };
-inline constexpr int kTurnBarrierBytes = 512;
-static_assert(sizeof(TurnBarriers) <= kTurnBarrierBytes);
+// And what the turning warps of f32 in parts tell.
+struct SplitTurnShared : TurnBarriers {
+  float inverse_scale[kMostTurnRing][kMostTurnWindows];
+  uint32_t largest[2][SplitTurner<1>::kWarps];  // of windows in turns
+};
+template <typename Tile>
+using TurnShared = std::conditional_t<Tile::kSplits, SplitTurnShared, TurnBarriers>;
+template <typename Tile>
+inline constexpr int kTurnSharedBytes = sizeof(TurnShared<Tile>) <= 512 ? 512 : 1280;
+static_assert(sizeof(SplitTurnShared) <= 1280);
 
 // Windows that come to shared memory at once.
 template <typename Tile>
 __device__ __forceinline__ int windows_at_once(const TurnGemm& p) {
   return Tile::kTurns ? p.window_count : 1;
 }
+
+// Units of a position of a window, with all their parts.
+template <typename Tile>
+inline constexpr int kStageUnits = kTurnChannels / kUnitElements<typename Tile::T>;
 
 // Bytes of the weights of a tap of a stage.
 template <typename Tile>
@@ -95,14 +110,14 @@ struct TurnMemory {
   uint32_t staging;
   uint32_t windows;
   char* weights;
-  TurnBarriers* barriers;
+  TurnShared<Tile>* barriers;
 
   __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* shared) {
     const int window_bytes = p.ring * windows_at_once<Tile>(p) * p.window_stride;
     staging = shared_address(shared);
     windows = staging + staging_bytes;
     weights = shared + staging_bytes + window_bytes;
-    barriers = reinterpret_cast<TurnBarriers*>(weights + p.weight_ring * p.weight_slot_bytes);
+    barriers = reinterpret_cast<TurnShared<Tile>*>(weights + p.weight_ring * p.weight_slot_bytes);
   }
   __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot, int index) const {
     return windows + (slot * windows_at_once<Tile>(p) + index) * p.window_stride;
@@ -133,7 +148,7 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
 template <typename Tile>
 __device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
                                             int64_t position, uint32_t window, Barrier& loaded) {
-  constexpr int kUnits = kTurnChannels / Tile::Turner::kUnitPositions;
+  constexpr int kUnits = kStageUnits<Tile>;
   const int bytes = p.positions * kUnitBytes;
   const int64_t first = (plane * p.plane_units + stage * kUnits) * p.plane_length + position;
   if (threadIdx.x % 32 == 0) {
@@ -160,8 +175,8 @@ __device__ __forceinline__ void start_windows(const TurnGemm& p, const TurnMemor
     }
     __syncwarp();
     for (int w = 0; w < p.window_count; ++w) {
-      start_window<Tile::Turner::kUnitPositions>(p, column + p.offset[w], stage * kTurnChannels,
-                                                 matrix, memory.window(p, slot, w), loaded);
+      start_window<kUnitElements<typename Tile::T>>(p, column + p.offset[w], stage * kTurnChannels,
+                                                    matrix, memory.window(p, slot, w), loaded);
     }
   } else {
     if (threadIdx.x % 32 == 0) {
@@ -216,9 +231,9 @@ __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
 template <typename Tile>
 __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   constexpr int kMeeting = 1;
+  using Turner = std::conditional_t<sizeof(typename Tile::T) == 4, FloatTurner, HalfTurner>;
   TurnBarriers& barriers = *memory.barriers;
-  const WindowTurner<typename Tile::Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count,
-                                                                                  warp);
+  const WindowTurner<Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count, warp);
   RingPosition at;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
@@ -231,11 +246,32 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, 
   }
 }
 
+// The same of f32 in parts.
+template <typename Tile>
+__device__ void split_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
+  SplitTurnShared& shared = *memory.barriers;
+  const SplitTurner<1> turner(p.side_count, warp);
+  RingPosition at;
+  int turn = 0;
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
+      shared.loaded[at.slot].wait(at.parity);
+      for (int w = 0; w < p.window_count; ++w, turn ^= 1) {
+        const float inverse =
+            turner.turn(memory.window(p, at.slot, w), shared_address(shared.largest[turn]));
+        if (warp == 0 && threadIdx.x % 32 == 0) shared.inverse_scale[at.slot][w] = inverse;
+      }
+      fence_proxy_async();
+      __syncwarp();
+      if (threadIdx.x % 32 == 0) shared.turned[at.slot].arrive();
+    }
+  }
+}
+
 // The sums of a warpgroup, and its products.
 template <typename TileType>
 struct TurnProducts {
   using Tile = TileType;
-  static constexpr int kStageUnits = kTurnChannels / Tile::Turner::kUnitPositions;
 
   const TurnGemm& p;
   const TurnMemory<Tile>& memory;
@@ -272,13 +308,13 @@ struct TurnProducts {
     weights += p.weight_unit[tap];
     wgmma_fence();
 #pragma unroll
-    for (int unit = 0; unit < kStageUnits; unit += 2) {
+    for (int unit = 0; unit < kStageUnits<Tile>; unit += 2) {
       const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
 #pragma unroll
       for (int i = 0; i < Tile::kParts; ++i) {
         const uint32_t x = window + unit * p.positions + i * Tile::kPartColumns;
-        wgmma<typename Tile::T, Tile::kPartColumns>(sums[i], a, wgmma_descriptor(x + window_step),
-                                                    !first || unit > 0);
+        wgmma<typename Tile::Operand, Tile::kPartColumns>(
+            sums[i], a, wgmma_descriptor(x + window_step), !first || unit > 0);
       }
     }
     wgmma_commit();
@@ -305,19 +341,108 @@ struct TurnProducts {
   }
 };
 
+// The same of f32 in parts: products of a few taps are summed by the tensor cores, which truncate
+// when they add, and their sums in f32. While one warpgroup does that, the other has products.
+template <typename TileType>
+struct SplitProducts {
+  using Tile = TileType;
+  static constexpr int kTapsAtOnce = 4;
+  static_assert(Tile::kParts == 1);
+
+  const TurnGemm& p;
+  const TurnMemory<Tile>& memory;
+  int half;
+  int column;
+  float sums[1][Tile::kColumns / 2];
+  float part[Tile::kColumns / 2];
+
+  __device__ __forceinline__ SplitProducts(const TurnGemm& gemm, const TurnMemory<Tile>& shared)
+      : p(gemm), memory(shared) {
+    const int warpgroup = threadIdx.x / 128;
+    half = warpgroup % Tile::kRowGroups;
+    column = warpgroup / Tile::kRowGroups * Tile::kColumns;
+  }
+  __device__ __forceinline__ void finish() const {}
+  // Starts the products of a tap, of the parts of weights and x that begin at these units.
+  __device__ __forceinline__ void start_parts(uint32_t window, uint32_t weights, int tap,
+                                              bool first) {
+    constexpr uint32_t kWeightStep = Tile::kRows << 16;
+    const uint32_t window_step = p.positions << 16;
+    window += p.window_unit[tap];
+    weights += p.weight_unit[tap];
+#pragma unroll
+    for (int unit = 0; unit < kSplitUnits; unit += 2) {
+      const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
+      const uint64_t b = wgmma_descriptor(window + unit * p.positions + window_step);
+      wgmma<typename Tile::Operand, Tile::kColumns>(part, a, b, !first || unit > 0);
+    }
+  }
+  // Sums the products of taps [tap, end), the least ones first.
+  __device__ __forceinline__ void start_taps(uint32_t window, uint32_t weights, int tap, int end) {
+    const uint32_t window_rest = window + kSplitUnits * p.positions;
+    const uint32_t weight_rest = weights + kSplitUnits * Tile::kRows;
+#pragma unroll 1
+    for (int i = tap; i < end; ++i) {
+      wgmma_fence();
+      start_parts(window_rest, weights, i, i == tap);
+      start_parts(window, weight_rest, i, false);
+      wgmma_commit();
+    }
+#pragma unroll 1
+    for (int i = tap; i < end; ++i) {
+      wgmma_fence();
+      start_parts(window, weights, i, false);
+      wgmma_commit();
+    }
+  }
+  __device__ __forceinline__ void add_part(float scale) {
+#pragma unroll
+    for (int i = 0; i < Tile::kColumns / 2; ++i) sums[0][i] = fmaf(part[i], scale, sums[0][i]);
+  }
+  // As TurnProducts does; the slot is released when its products are done.
+  template <typename Await>
+  __device__ __forceinline__ void multiply_slot(int slot, int weight_slot, int first_window,
+                                                bool first, const Await& await) {
+    const uint32_t window = uniform(memory.window(p, slot, 0) / kUnitBytes + column);
+    const uint32_t weights =
+        uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
+    if (first) {
+#pragma unroll
+      for (float& sum : sums[0]) sum = 0.0f;
+    }
+    await();
+    const int end_window = first_window + windows_at_once<Tile>(p);
+#pragma unroll 1
+    for (int w = first_window; w < end_window; ++w) {
+      const float scale = memory.barriers->inverse_scale[slot][w - first_window];
+      const int end = uniform(p.first_tap[w + 1]);
+#pragma unroll 1
+      for (int tap = uniform(p.first_tap[w]); tap < end; tap += kTapsAtOnce) {
+        start_taps(window, weights, tap, min(tap + kTapsAtOnce, end));
+        wgmma_wait<0>();
+        add_part(scale);
+      }
+    }
+    if (threadIdx.x % 32 == 0) {
+      memory.barriers->used[slot].arrive();
+      if (!p.resident) memory.barriers->weights_used[weight_slot].arrive();
+    }
+  }
+};
+
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnBarriers& barriers = *memory.barriers;
-  TurnProducts<Tile> products(p, memory);
+  std::conditional_t<Tile::kSplits, SplitProducts<Tile>, TurnProducts<Tile>> products(p, memory);
   if (p.resident) barriers.weights_loaded[0].wait(0);
   const int half = products.half;
   const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
   RingPosition at, weights_at;
   uint32_t parity = 1;  // of `stored`
-  RowBias bias(p, place_of(p, blockIdx.x, p.tile_channels), products);
+  RowFinish<Tile::kSplits> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
     // A block that keeps its weights keeps its rows.
-    if (!p.resident) bias = RowBias(p, place_of(p, tile, p.tile_channels), products);
+    if (!p.resident) finish = RowFinish<Tile::kSplits>(p, place_of(p, tile, p.tile_channels), products);
     for (int stage = 0; stage < p.stages; ++stage) {
       for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
         const int weight_slot = p.resident ? stage : weights_at.slot;
@@ -330,7 +455,7 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
     }
     products.finish();
 #pragma unroll
-    for (auto& sums : products.sums) finish_sums(p, bias, sums);
+    for (auto& sums : products.sums) finish.apply(p, sums);
     barriers.stored[half].wait(parity);
     stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
     fence_proxy_async();
@@ -392,7 +517,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   if (warp > Tile::kTurningWarps) {
     store_tiles<Tile>(p, memory, warp - 1 - Tile::kTurningWarps);
   } else if (warp > 0) {
-    if constexpr (Tile::kTurns) turn_windows<Tile>(p, memory, warp - 1);
+    if constexpr (Tile::kSplits) {
+      split_windows<Tile>(p, memory, warp - 1);
+    } else if constexpr (Tile::kTurns) {
+      turn_windows<Tile>(p, memory, warp - 1);
+    }
   } else {
     if (p.resident && threadIdx.x % 32 == 0) {
       load_resident_weights(p, p.stages, memory.barriers->weights_loaded[0], memory.weights);
@@ -408,18 +537,18 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
                       CudaStream stream) {
   LaunchConfig config{"turn_gemm_sm90", blocks};
   config.block = Tile::kThreads;
-  config.shared_bytes = shared_bytes + kTurnBarrierBytes;
+  config.shared_bytes = shared_bytes + kTurnSharedBytes<Tile>;
   config.stream = stream;
   config.begins_early = !Tile::kTurns;
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <typename T, TurnSource kSource, int kRows, int kColumns>
+template <typename T, TurnSource kSource, int kRows, int kColumns, typename Operand = T>
 TurnKernel turn_kernel_sm90() {
   constexpr int64_t kSharedBytes = 227 * 1024;
-  return {{kSource, kRows, kColumns},
-          kSharedBytes - kTurnBarrierBytes,
-          launch_turn_gemm<TurnTile<T, kSource, kRows, kColumns>>};
+  using Tile = TurnTile<T, Operand, kSource, kRows, kColumns>;
+  return {{kSource, kRows, kColumns}, kSharedBytes - kTurnSharedBytes<Tile>,
+          launch_turn_gemm<Tile>};
 }
 
 /// Those of one type. Windows of units may have any columns; in TF32 192 leave room for two slots
@@ -435,6 +564,13 @@ std::vector<TurnKernel> turn_kernels_sm90() {
     kernels.push_back(turn_kernel_sm90<T, TurnSource::kUnits, 128, 192>());
   }
   return kernels;
+}
+
+/// Those of f32 in parts.
+inline std::vector<TurnKernel> split_turn_kernels_sm90() {
+  constexpr int kColumns = kTurnColumnBytes / sizeof(float);
+  return {turn_kernel_sm90<float, TurnSource::kRows, 128, kColumns, __half>(),
+          turn_kernel_sm90<float, TurnSource::kRows, 64, kColumns, __half>()};
 }
 
 }  // namespace engine::cuda

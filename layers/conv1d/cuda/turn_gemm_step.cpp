@@ -12,10 +12,10 @@
 namespace engine::cuda {
 namespace {
 
-// One operand in shared memory leaves no room for two parts of f32.
 const GemmKernels<TurnKernel>& kernels() {
   static const GemmKernels<TurnKernel> all{
-      {}, turn_kernels_sm90_tf32(), turn_kernels_sm90_fp16(), turn_kernels_sm90_bf16()};
+      turn_kernels_sm90_fp32(), turn_kernels_sm90_tf32(), turn_kernels_sm90_fp16(),
+      turn_kernels_sm90_bf16()};
   return all;
 }
 
@@ -55,22 +55,36 @@ double turn_gemm_seconds(const Conv1dProblem& p, const TurnPlan& plan, double by
   return kLaunch + std::max(cycles / kShortRunClock, bytes / bytes_per_second);
 }
 
-TurnLaunch turn_launch(const Conv1dProblem& p, const TurnPlan& plan, const Tensor& weight,
-                       const Tensor& bias, const PrepareContext& context) {
-  TurnLaunch launch{turn_gemm(p, plan),
-                    plan.blocks(p, device_info(context.device.index).multiprocessors)};
-  launch.gemm.weights = weight.raw();
-  launch.gemm.epilogue = {static_cast<const float*>(bias.raw()), nullptr, p.activation, {}};
-  return launch;
-}
-
-Tensor turn_weights(const Conv1dProblem& p, const TurnPlan& plan, const PrepareContext& context) {
-  return context.weight(weight_key(p, plan), [&] {
+TurnParameters turn_parameters(const Conv1dProblem& p, const TurnPlan& plan,
+                               const PrepareContext& context) {
+  TurnParameters parameters;
+  parameters.weight = context.weight(weight_key(p, plan), [&] {
     const Tensor& weight = context.layer->parameter("weight");
     Tensor packed = Tensor::empty({turn_weight_count(p, plan)}, DType::kF32);
     pack_turn_weights(p, plan, weight_reader(p, weight), packed.data<float>());
-    return packed.to(p.dtype);
+    return packed.to(plan.parts == 2 ? DType::kF16 : p.dtype);
   });
+  if (plan.parts == 2) {
+    parameters.row_scales = context.weight("scales of rows for turn gemm", [&] {
+      const Tensor& weight = context.layer->parameter("weight");
+      Tensor scales = Tensor::empty({p.out_channels}, DType::kF32);
+      std::ranges::copy(turn_row_scales(p, weight_reader(p, weight)), scales.data<float>());
+      return scales;
+    });
+  }
+  if (p.bias) parameters.bias = context.parameter("bias");
+  return parameters;
+}
+
+TurnLaunch turn_launch(const Conv1dProblem& p, const TurnPlan& plan,
+                       const TurnParameters& parameters, const PrepareContext& context) {
+  TurnLaunch launch{turn_gemm(p, plan),
+                    plan.blocks(p, device_info(context.device.index).multiprocessors)};
+  launch.gemm.weights = parameters.weight.raw();
+  launch.gemm.row_scales = static_cast<const float*>(parameters.row_scales.raw());
+  const auto* bias = static_cast<const float*>(parameters.bias.raw());
+  launch.gemm.epilogue = {bias, nullptr, p.activation, {}};
+  return launch;
 }
 
 }  // namespace engine::cuda

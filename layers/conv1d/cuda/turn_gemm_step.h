@@ -27,16 +27,21 @@ bool turn_gemm_allows(const Conv1dProblem& problem);
 /// Seconds of a launch, which moves `bytes`, as measured on an H200.
 double turn_gemm_seconds(const Conv1dProblem& problem, const TurnPlan& plan, double bytes);
 
+/// The layer's parameters on the device, packed for a plan. A step keeps them.
+struct TurnParameters {
+  Tensor weight;
+  Tensor row_scales;  ///< of weights with two parts
+  Tensor bias;
+};
+TurnParameters turn_parameters(const Conv1dProblem& problem, const TurnPlan& plan,
+                               const PrepareContext& context);
+
 /// One launch for problem.batch samples, but for x and y.
 struct TurnLaunch {
   TurnGemm gemm;
   int64_t blocks;
 };
-TurnLaunch turn_launch(const Conv1dProblem& problem, const TurnPlan& plan, const Tensor& weight,
-                       const Tensor& bias, const PrepareContext& context);
-
-/// The layer's weights, packed for a plan.
-Tensor turn_weights(const Conv1dProblem& problem, const TurnPlan& plan,
-                    const PrepareContext& context);
+TurnLaunch turn_launch(const Conv1dProblem& problem, const TurnPlan& plan,
+                       const TurnParameters& parameters, const PrepareContext& context);
 
 }  // namespace engine::cuda

@@ -1,12 +1,15 @@
 #include "layers/conv1d/cuda/turn_plan.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <set>
 #include <vector>
 
 #include "engine/cuda/blas.h"
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/gemm_deal.h"
+#include "layers/conv1d/cuda/half_parts.h"
 
 namespace engine::cuda {
 namespace {
@@ -125,7 +128,9 @@ double tile_cycles(const TurnPlan& plan) {
   const bool turns = plan.source == TurnSource::kRows;
   const double slot = turns ? 420.0 : 270.0;  // operands are looked up and awaited
   const double l2_bytes_per_cycle = turns ? 36.0 : 42.0;
-  const double products = plan.rows * plan.columns * plan.size / 128.0;  // of a tap
+  const int part_products = plan.parts == 2 ? 3 : 1;
+  const double products =  // of a tap
+      plan.rows * plan.columns * plan.operand_size() * part_products / 128.0;
   double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
   const int at_once = plan.windows_at_once();
   for (int w = 0; w < plan.windows; w += at_once) {
@@ -135,6 +140,12 @@ double tile_cycles(const TurnPlan& plan) {
     cycles += plan.stages * (slot + std::max(taps * products, bytes / l2_bytes_per_cycle));
   }
   return cycles;
+}
+
+// The first or the second part of a scaled weight.
+float half_part(float scaled, int part) {
+  const auto big = static_cast<float>(Half(scaled));
+  return part == 0 ? big : scaled - big;
 }
 
 // Boxes are found by 32-bit indices.
@@ -162,6 +173,7 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.source = tile.source;
   plan.fold = fold_phases(tap_problem(p).taps, 1);
   plan.size = static_cast<int>(size_of(p.dtype));
+  plan.parts = p.precision == Precision::kFp32 ? 2 : 1;
   plan.columns = tile.columns;
   if (plan.fold.taps > kMostTurnTaps || !in_range(p, plan)) return plan;
   if (plan.source == TurnSource::kRows ? !copies_bring(p, plan) : !lay_planes(plan)) return plan;
@@ -188,42 +200,65 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
 }
 
 int64_t turn_weight_count(const Conv1dProblem& p, const TurnPlan& plan) {
-  return p.groups * plan.row_tiles * plan.stages * plan.weight_bytes / plan.size;
+  return p.groups * plan.row_tiles * plan.stages * plan.weight_bytes / plan.operand_size();
 }
 
 void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
                        const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
                        float* packed) {
+  std::vector<float> scales(static_cast<size_t>(p.out_channels), 1.0f);
+  if (plan.parts == 2) scales = turn_row_scales(p, weight);
   // Row `row` of a half of a tile, whose first channel is `first`.
-  const auto element = [&](int64_t g, int64_t first, int row, int64_t c, int u) {
+  const auto element = [&](int64_t g, int64_t first, int row, int64_t c, int u, int part) {
     const int64_t m = first + row / plan.phases();
     const int64_t tap = plan.fold.tap(row % plan.phases(), u);
     const bool exists = row < plan.half_channels * plan.phases() && m < p.group_outputs() &&
                         c < p.group_inputs() && tap >= 0;
     if (!exists) return 0.0f;
     const float value = weight(g, m, c, tap);
-    return p.precision == Precision::kTf32 ? round_to_tf32(value) : value;
+    if (plan.parts == 1) return p.precision == Precision::kTf32 ? round_to_tf32(value) : value;
+    return half_part(value / scales[static_cast<size_t>(g * p.group_outputs() + m)], part);
   };
-  const int width = plan.unit_width();
-  for (int64_t g = 0; g < p.groups; ++g) {
-    for (int64_t row_tile = 0; row_tile < plan.row_tiles; ++row_tile) {
-      for (int64_t stage = 0; stage < plan.stages; ++stage) {
-        for (int i = 0; i < plan.taps; ++i) {
-          for (int64_t unit = 0; unit < kTurnChannels / width; ++unit) {
-            for (int place = 0; place < plan.rows; ++place) {
-              const int64_t first =
-                  row_tile * plan.tile_channels() + place / kTurnHalfRows * plan.half_channels;
-              const int row = turn_row_at(place % kTurnHalfRows, plan.phases() > 1);
-              for (int64_t e = 0; e < width; ++e) {
-                const int64_t c = stage * kTurnChannels + unit * width + e;
-                *packed++ = element(g, first, row, c, plan.tap[i].tap);
-              }
-            }
-          }
+  const int width = kUnitBytes / plan.operand_size();
+  const auto pack_tap = [&](int64_t g, int64_t row_tile, int64_t stage, int u) {
+    for (int unit = 0; unit < plan.parts * kTurnChannels / width; ++unit) {
+      const int part = unit * width / kTurnChannels;
+      for (int place = 0; place < plan.rows; ++place) {
+        const int64_t first =
+            row_tile * plan.tile_channels() + place / kTurnHalfRows * plan.half_channels;
+        const int row = turn_row_at(place % kTurnHalfRows, plan.phases() > 1);
+        for (int e = 0; e < width; ++e) {
+          const int64_t c = stage * kTurnChannels + unit * width % kTurnChannels + e;
+          *packed++ = element(g, first, row, c, u, part);
         }
       }
     }
+  };
+  for (int64_t g = 0; g < p.groups; ++g) {
+    for (int64_t row_tile = 0; row_tile < plan.row_tiles; ++row_tile) {
+      for (int64_t stage = 0; stage < plan.stages; ++stage) {
+        for (int i = 0; i < plan.taps; ++i) pack_tap(g, row_tile, stage, plan.tap[i].tap);
+      }
+    }
   }
+}
+
+std::vector<float> turn_row_scales(
+    const Conv1dProblem& p,
+    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight) {
+  std::vector<float> scales;
+  for (int64_t row = 0; row < p.out_channels; ++row) {
+    float largest = 0.0f;
+    for (int64_t c = 0; c < p.group_inputs(); ++c) {
+      for (int64_t k = 0; k < p.kernel_size; ++k) {
+        const float value = weight(row / p.group_outputs(), row % p.group_outputs(), c, k);
+        if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+      }
+    }
+    const HalfScale scale(std::bit_cast<uint32_t>(largest));
+    scales.push_back(std::bit_cast<float>(scale.inverse_bits));
+  }
+  return scales;
 }
 
 }  // namespace engine::cuda

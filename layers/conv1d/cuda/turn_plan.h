@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "engine/round_up.h"
 #include "layers/conv1d/conv1d_problem.h"
@@ -74,7 +75,8 @@ struct TurnTap {
 struct TurnPlan {
   TurnSource source = TurnSource::kRows;
   PhaseFold fold;
-  int size = 0;     ///< bytes of an element
+  int size = 0;     ///< bytes of an element of x and y
+  int parts = 1;    ///< of an operand: of f32 two in f16 (half_parts.h)
   int columns = 0;  ///< of a tile
   // Windows of kTurnChannels channels, and their taps: those of window w are first_tap[w] to
   // first_tap[w + 1].
@@ -104,7 +106,8 @@ struct TurnPlan {
   double tile_cycles = 0.0;  ///< predicted
   bool valid = false;
 
-  int unit_width() const { return kUnitBytes / size; }  ///< elements
+  int unit_width() const { return kUnitBytes / size; }  ///< elements of x
+  int operand_size() const { return size / parts; }     ///< bytes of an element of a part
   int sides() const { return reach / unit_width(); }    ///< units behind a window of rows
   int positions() const { return columns + reach; }     ///< of a window
   int phases() const { return static_cast<int>(fold.phases); }
@@ -130,13 +133,20 @@ struct TurnPlan {
 TurnPlan plan_turn_gemm(const Conv1dProblem& problem, const TurnTileSize& tile,
                         int64_t shared_bytes, bool streamed = false);
 
-/// Elements of the packed weights: [group][row tile][stage][tap, in the plan's order][unit of
+/// Elements of the packed weights: [group][row tile][stage][tap, in the plan's order][part][unit of
 /// channels][row, as the tensor cores have them][channel of the unit].
 int64_t turn_weight_count(const Conv1dProblem& problem, const TurnPlan& plan);
 
-/// Writes them, as f32. `weight(g, m, c, k)` gives one of them.
+/// Writes them, as f32. `weight(g, m, c, k)` gives one of them. Those with two parts are scaled for
+/// each output channel.
 void pack_turn_weights(const Conv1dProblem& problem, const TurnPlan& plan,
                        const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
                        float* packed);
+
+/// What the sums of each output channel of the layer are to be multiplied by where weights have two
+/// parts: the inverse of its weights' scale.
+std::vector<float> turn_row_scales(
+    const Conv1dProblem& problem,
+    const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight);
 
 }  // namespace engine::cuda

@@ -69,32 +69,37 @@ struct LaneRow {
   }
 };
 
-/// The bias of a lane's two rows.
-struct RowBias {
-  float values[2];
+/// What a lane's sums become: of each of its two rows.
+template <bool kScaled>
+struct RowFinish {
+  float bias[2];
+  float scale[2];  // where kScaled
 
   template <typename Products>
-  __device__ __forceinline__ RowBias(const TurnGemm& p, const GemmTilePlace& place,
-                                     const Products& products) {
+  __device__ __forceinline__ RowFinish(const TurnGemm& p, const GemmTilePlace& place,
+                                       const Products& products) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const int row = place.row + products.half * p.half_channels + LaneRow(p, h).channel;
       const int channel = place.group * p.group_outputs + min(row, p.group_outputs - 1);
-      values[h] = p.epilogue.bias != nullptr ? __ldg(p.epilogue.bias + channel) : 0.0f;
+      bias[h] = p.epilogue.bias != nullptr ? __ldg(p.epilogue.bias + channel) : 0.0f;
+      if constexpr (kScaled) scale[h] = __ldg(p.row_scales + channel);
+    }
+  }
+
+  /// Scales sums, adds the bias and applies the activation.
+  template <int kCount>
+  __device__ __forceinline__ void apply(const TurnGemm& p, float (&sums)[kCount]) const {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      const int h = i / 2 % 2;
+      sums[i] = kScaled ? fmaf(sums[i], scale[h], bias[h]) : sums[i] + bias[h];
+    }
+    if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
+      Bend(p.epilogue.activation).apply(sums);
     }
   }
 };
-
-/// Adds the bias to sums and applies the activation.
-template <int kCount>
-__device__ __forceinline__ void finish_sums(const TurnGemm& p, const RowBias& bias,
-                                            float (&sums)[kCount]) {
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) sums[i] += bias.values[i / 2 % 2];
-  if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
-    Bend(p.epilogue.activation).apply(sums);
-  }
-}
 
 /// Puts the finished sums of a lane's first or second row into shared memory, from `target` on, by
 /// pairs where kTogether.

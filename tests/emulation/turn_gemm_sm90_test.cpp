@@ -91,11 +91,11 @@ void check_random_problems(const std::vector<cuda::TurnKernel>& kernels, Precisi
 }  // namespace
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in TF32") {
-  check_random_problems<float, cuda::TurnSource::kRows>(cuda::turn_kernels_sm90<float>(),
-                                                        Precision::kTf32, 6e-4);
+  check_random_problems<float, cuda::TurnSource::kRows, __half>(cuda::turn_kernels_sm90<float>(),
+                                                                Precision::kTf32, 6e-4);
 }
 
-TEST_CASE("the Hopper GEMM that turns windows on random problems, of f32 in parts") {
+TEST_CASE("the Hopper GEMM that turns windows on random problems, of f32 in two parts") {
   check_random_problems<float, cuda::TurnSource::kRows, __half>(cuda::split_turn_kernels_sm90(),
                                                                 Precision::kFp32, 2e-7);
 }

@@ -1,10 +1,12 @@
-// f32 values as two parts in f16, which tensor cores multiply at twice the rate of two parts in
-// TF32 and which hold as many bits: with a power of two `scale`,
-//   scale * value = big + rest,  big = f16(scale * value),  rest = f16(scale * value - big).
-// The scale of a block of values brings the largest magnitude to [2^14, 2^15). Values down to 2^-16
-// of the largest keep 22 bits behind the sign; of smaller ones what is less than 2^-40 of the
-// largest is lost. A product of two such values is big big + big rest + rest big; rest rest is less
-// than f32 rounds.
+// f32 values as f16, which has as many bits as TF32 and which tensor cores multiply twice as fast:
+// with a power of two `scale`, which brings the largest magnitude of a block of values to [2^14,
+// 2^15),
+//   scale * value = big + rest / 2^11,  big = f16(scale * value),
+//   rest = f16(2^11 (scale * value - big)).
+// TF32 is the big part alone: 11 bits, of values down to 2^-28 of the largest; of smaller ones what
+// is less than 2^-39 of the largest is lost. f32 has both parts: 22 bits, of values down to 2^-27 of
+// the largest; of smaller ones what is less than 2^-50 of it is lost. Its products are big big +
+// (big rest + rest big) / 2^11; rest rest is less than f32 rounds.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +14,8 @@
 #include "engine/cuda/host_device.h"
 
 namespace engine::cuda {
+
+inline constexpr float kRestScale = 2048.0f;
 
 /// A power of two and its inverse, as bits of f32.
 struct HalfScale {

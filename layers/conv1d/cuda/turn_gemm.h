@@ -29,7 +29,7 @@ struct TurnGemm {
   const void* weights;
   void* y;
   Epilogue epilogue;
-  const float* row_scales;  // of weights with two parts, as turn_row_scales() gives them
+  const float* row_scales;  // of f32, as turn_row_scales() gives them
   int64_t out_length;
   int group_outputs;
   // Rows.

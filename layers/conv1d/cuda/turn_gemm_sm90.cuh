@@ -39,12 +39,14 @@
 
 namespace engine::cuda {
 
-// Operand: what the tensor cores multiply, of f32 perhaps its parts in f16.
-template <typename Element, typename OperandType, TurnSource kFrom, int kRowCount, int kColumnCount>
+// Operand: what the tensor cores multiply, kOperandParts of it for an element.
+template <typename Element, typename OperandType, int kOperandPartCount, TurnSource kFrom,
+          int kRowCount, int kColumnCount>
 struct TurnTile {
   using T = Element;
   using Operand = OperandType;
-  static constexpr bool kSplits = !std::is_same_v<T, Operand>;
+  static constexpr int kOperandParts = kOperandPartCount;
+  static constexpr bool kScales = !std::is_same_v<T, Operand>;  // f32 to f16
   static constexpr int kRows = kRowCount;
   static constexpr int kTileColumns = kColumnCount;
   static constexpr bool kTurns = kFrom == TurnSource::kRows;  // else units are arranged
@@ -59,8 +61,8 @@ struct TurnTile {
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
-  static constexpr int kTurningWarps = kSplits ? 4 : 3;  // of units they have nothing to do
-  static constexpr int kStoringWarps = kSplits ? 3 : 4;
+  static constexpr int kTurningWarps = kScales ? 4 : 3;  // of units they have nothing to do
+  static constexpr int kStoringWarps = kScales ? 3 : 4;
   static constexpr int kThreads = kMultipliers + 32 * (1 + kTurningWarps + kStoringWarps);
   // Of a thread: what it begins with, and what the others leave to those that multiply.
   static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
@@ -79,16 +81,16 @@ struct TurnBarriers {
   Barrier staged[2];  // a half tile's results
   Barrier stored[2];
 };
-// And what the turning warps of f32 in parts tell.
-struct SplitTurnShared : TurnBarriers {
+// And what the turning warps of f32 tell the others, and each other of windows in turns.
+struct ScaledTurnShared : TurnBarriers {
   float inverse_scale[kMostTurnRing][kMostTurnWindows];
-  uint32_t largest[2][SplitTurner<1>::kWarps];  // of windows in turns
+  uint32_t meeting[2][kSplitUnits];
 };
 template <typename Tile>
-using TurnShared = std::conditional_t<Tile::kSplits, SplitTurnShared, TurnBarriers>;
+using TurnShared = std::conditional_t<Tile::kScales, ScaledTurnShared, TurnBarriers>;
 template <typename Tile>
 inline constexpr int kTurnSharedBytes = sizeof(TurnShared<Tile>) <= 512 ? 512 : 1280;
-static_assert(sizeof(SplitTurnShared) <= 1280);
+static_assert(sizeof(ScaledTurnShared) <= 1280);
 
 // Windows that come to shared memory at once.
 template <typename Tile>
@@ -96,13 +98,13 @@ __device__ __forceinline__ int windows_at_once(const TurnGemm& p) {
   return Tile::kTurns ? p.window_count : 1;
 }
 
-// Units of a position of a window, with all their parts.
+// Units of a position of a window, of one part.
 template <typename Tile>
-inline constexpr int kStageUnits = kTurnChannels / kUnitElements<typename Tile::T>;
+inline constexpr int kStageUnits = kTurnChannels / kUnitElements<typename Tile::Operand>;
 
 // Bytes of the weights of a tap of a stage.
 template <typename Tile>
-inline constexpr int kTapBytes = kTurnChannels* Tile::kRows * sizeof(typename Tile::T);
+inline constexpr int kTapBytes = kStageUnits<Tile>* Tile::kOperandParts* Tile::kRows* kUnitBytes;
 
 // Where everything lies in shared memory. Windows begin at multiples of 1024.
 template <typename Tile>
@@ -246,19 +248,22 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, 
   }
 }
 
-// The same of f32 in parts.
+// The same of f32, which they scale: where the sums of a tile follow the scales of its windows,
+// these only become smaller.
 template <typename Tile>
-__device__ void split_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
-  SplitTurnShared& shared = *memory.barriers;
-  const SplitTurner<1> turner(p.side_count, warp);
+__device__ void scale_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
+  ScaledTurnShared& shared = *memory.barriers;
+  const SplitTurner<Tile::kOperandParts, 1> turner(p.side_count, warp);
   RingPosition at;
   int turn = 0;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+    uint32_t largest = 0;
     for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
       shared.loaded[at.slot].wait(at.parity);
       for (int w = 0; w < p.window_count; ++w, turn ^= 1) {
-        const float inverse =
-            turner.turn(memory.window(p, at.slot, w), shared_address(shared.largest[turn]));
+        if (Tile::kOperandParts == 2) largest = 0;
+        const uint32_t meeting = shared_address(shared.meeting[turn]);
+        const float inverse = turner.turn(memory.window(p, at.slot, w), meeting, largest);
         if (warp == 0 && threadIdx.x % 32 == 0) shared.inverse_scale[at.slot][w] = inverse;
       }
       fence_proxy_async();
@@ -268,7 +273,8 @@ __device__ void split_windows(const TurnGemm& p, const TurnMemory<Tile>& memory,
   }
 }
 
-// The sums of a warpgroup, and its products.
+// The sums of a warpgroup, and its products. Sums of scaled operands are as large as the last
+// window's products, whose inverse scale is theirs.
 template <typename TileType>
 struct TurnProducts {
   using Tile = TileType;
@@ -279,6 +285,7 @@ struct TurnProducts {
   int column;             // the first
   int last = -1;          // the slot before, whose products may be under way,
   int last_weights = -1;  // and that of its weights
+  float inverse_scale = 1.0f;
   float sums[Tile::kParts][Tile::kPartColumns / 2];
 
   __device__ __forceinline__ TurnProducts(const TurnGemm& gemm, const TurnMemory<Tile>& shared)
@@ -331,21 +338,47 @@ struct TurnProducts {
     int tap = uniform(p.first_tap[first_window]);
     const int end = uniform(p.first_tap[first_window + windows_at_once<Tile>(p)]);
     await();
+    if constexpr (Tile::kScales) follow_scale(memory.barriers->inverse_scale[slot][0], first);
     start_tap(window, weights, tap, first);
     wgmma_wait<1>();
     release_last();
     last = slot;
     last_weights = weight_slot;
+    if constexpr (Tile::kScales) {
+      int window_end = uniform(p.first_tap[first_window + 1]);
+      int w = 0;
 #pragma unroll 1
-    for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
+      for (++tap; tap < end; ++tap) {
+        if (tap == window_end) {
+          ++w;
+          follow_scale(memory.barriers->inverse_scale[slot][w], false);
+          window_end = uniform(p.first_tap[first_window + w + 1]);
+        }
+        start_tap(window, weights, tap, false);
+      }
+    } else {
+#pragma unroll 1
+      for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
+    }
+  }
+  // Brings the sums to the scale of the products that follow.
+  __device__ __forceinline__ void follow_scale(float inverse, bool first) {
+    const float factor = inverse_scale / inverse;
+    inverse_scale = inverse;
+    if (first || factor == 1.0f) return;
+    wgmma_wait<0>();
+#pragma unroll
+    for (float& sum : sums[0]) sum *= factor;
   }
 };
 
-// The same of f32 in parts: products of a few taps are summed by the tensor cores, which truncate
-// when they add, and their sums in f32. While one warpgroup does that, the other has products.
+// The same of f32 in two parts: products of a few taps are summed by the tensor cores, which
+// truncate when they add, and their sums in f32. While one warpgroup does that, the other has
+// products.
 template <typename TileType>
 struct SplitProducts {
   using Tile = TileType;
+  static constexpr float inverse_scale = 1.0f;
   static constexpr int kTapsAtOnce = 4;
   static_assert(Tile::kParts == 1);
 
@@ -377,8 +410,20 @@ struct SplitProducts {
       wgmma<typename Tile::Operand, Tile::kColumns>(part, a, b, !first || unit > 0);
     }
   }
-  // Sums the products of taps [tap, end), the least ones first.
-  __device__ __forceinline__ void start_taps(uint32_t window, uint32_t weights, int tap, int end) {
+  // Sums the products of big parts of taps [tap, end).
+  __device__ __forceinline__ void sum_big(uint32_t window, uint32_t weights, int tap, int end,
+                                          float scale) {
+#pragma unroll 1
+    for (int i = tap; i < end; ++i) {
+      wgmma_fence();
+      start_parts(window, weights, i, i == tap);
+      wgmma_commit();
+    }
+    add_part(scale);
+  }
+  // The same of the products with what is beside the big parts.
+  __device__ __forceinline__ void sum_rest(uint32_t window, uint32_t weights, int tap, int end,
+                                           float scale) {
     const uint32_t window_rest = window + kSplitUnits * p.positions;
     const uint32_t weight_rest = weights + kSplitUnits * Tile::kRows;
 #pragma unroll 1
@@ -388,14 +433,10 @@ struct SplitProducts {
       start_parts(window, weight_rest, i, false);
       wgmma_commit();
     }
-#pragma unroll 1
-    for (int i = tap; i < end; ++i) {
-      wgmma_fence();
-      start_parts(window, weights, i, false);
-      wgmma_commit();
-    }
+    add_part(scale / kRestScale);
   }
   __device__ __forceinline__ void add_part(float scale) {
+    wgmma_wait<0>();
 #pragma unroll
     for (int i = 0; i < Tile::kColumns / 2; ++i) sums[0][i] = fmaf(part[i], scale, sums[0][i]);
   }
@@ -415,12 +456,12 @@ struct SplitProducts {
 #pragma unroll 1
     for (int w = first_window; w < end_window; ++w) {
       const float scale = memory.barriers->inverse_scale[slot][w - first_window];
+      int tap = uniform(p.first_tap[w]);
       const int end = uniform(p.first_tap[w + 1]);
+      sum_rest(window, weights, tap, end, scale);
 #pragma unroll 1
-      for (int tap = uniform(p.first_tap[w]); tap < end; tap += kTapsAtOnce) {
-        start_taps(window, weights, tap, min(tap + kTapsAtOnce, end));
-        wgmma_wait<0>();
-        add_part(scale);
+      for (; tap < end; tap += kTapsAtOnce) {
+        sum_big(window, weights, tap, min(tap + kTapsAtOnce, end), scale);
       }
     }
     if (threadIdx.x % 32 == 0) {
@@ -433,16 +474,18 @@ struct SplitProducts {
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnBarriers& barriers = *memory.barriers;
-  std::conditional_t<Tile::kSplits, SplitProducts<Tile>, TurnProducts<Tile>> products(p, memory);
+  using Products =
+      std::conditional_t<Tile::kOperandParts == 2, SplitProducts<Tile>, TurnProducts<Tile>>;
+  Products products(p, memory);
   if (p.resident) barriers.weights_loaded[0].wait(0);
   const int half = products.half;
   const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
   RingPosition at, weights_at;
   uint32_t parity = 1;  // of `stored`
-  RowFinish<Tile::kSplits> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
+  RowFinish<Tile::kScales> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
     // A block that keeps its weights keeps its rows.
-    if (!p.resident) finish = RowFinish<Tile::kSplits>(p, place_of(p, tile, p.tile_channels), products);
+    if (!p.resident) finish = RowFinish<Tile::kScales>(p, place_of(p, tile, p.tile_channels), products);
     for (int stage = 0; stage < p.stages; ++stage) {
       for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
         const int weight_slot = p.resident ? stage : weights_at.slot;
@@ -455,7 +498,7 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
     }
     products.finish();
 #pragma unroll
-    for (auto& sums : products.sums) finish.apply(p, sums);
+    for (auto& sums : products.sums) finish.apply(p, products.inverse_scale, sums);
     barriers.stored[half].wait(parity);
     stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
     fence_proxy_async();
@@ -517,8 +560,8 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   if (warp > Tile::kTurningWarps) {
     store_tiles<Tile>(p, memory, warp - 1 - Tile::kTurningWarps);
   } else if (warp > 0) {
-    if constexpr (Tile::kSplits) {
-      split_windows<Tile>(p, memory, warp - 1);
+    if constexpr (Tile::kScales) {
+      scale_windows<Tile>(p, memory, warp - 1);
     } else if constexpr (Tile::kTurns) {
       turn_windows<Tile>(p, memory, warp - 1);
     }
@@ -543,10 +586,11 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <typename T, TurnSource kSource, int kRows, int kColumns, typename Operand = T>
+template <typename T, TurnSource kSource, int kRows, int kColumns, typename Operand = T,
+          int kParts = 1>
 TurnKernel turn_kernel_sm90() {
   constexpr int64_t kSharedBytes = 227 * 1024;
-  using Tile = TurnTile<T, Operand, kSource, kRows, kColumns>;
+  using Tile = TurnTile<T, Operand, kParts, kSource, kRows, kColumns>;
   return {{kSource, kRows, kColumns}, kSharedBytes - kTurnSharedBytes<Tile>,
           launch_turn_gemm<Tile>};
 }
@@ -556,8 +600,9 @@ TurnKernel turn_kernel_sm90() {
 template <typename T>
 std::vector<TurnKernel> turn_kernels_sm90() {
   constexpr int kColumns = kTurnColumnBytes / sizeof(T);
-  std::vector<TurnKernel> kernels = {turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns>(),
-                                     turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns>(),
+  using RowOperand = std::conditional_t<sizeof(T) == 4, __half, T>;
+  std::vector<TurnKernel> kernels = {turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns, RowOperand>(),
+                                     turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns, RowOperand>(),
                                      turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
                                      turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
   if constexpr (sizeof(T) == 2) {
@@ -566,11 +611,11 @@ std::vector<TurnKernel> turn_kernels_sm90() {
   return kernels;
 }
 
-/// Those of f32 in parts.
+/// Those of f32 in two parts.
 inline std::vector<TurnKernel> split_turn_kernels_sm90() {
   constexpr int kColumns = kTurnColumnBytes / sizeof(float);
-  return {turn_kernel_sm90<float, TurnSource::kRows, 128, kColumns, __half>(),
-          turn_kernel_sm90<float, TurnSource::kRows, 64, kColumns, __half>()};
+  return {turn_kernel_sm90<float, TurnSource::kRows, 128, kColumns, __half, 2>(),
+          turn_kernel_sm90<float, TurnSource::kRows, 64, kColumns, __half, 2>()};
 }
 
 }  // namespace engine::cuda

@@ -62,9 +62,9 @@ TurnParameters turn_parameters(const Conv1dProblem& p, const TurnPlan& plan,
     const Tensor& weight = context.layer->parameter("weight");
     Tensor packed = Tensor::empty({turn_weight_count(p, plan)}, DType::kF32);
     pack_turn_weights(p, plan, weight_reader(p, weight), packed.data<float>());
-    return packed.to(plan.parts == 2 ? DType::kF16 : p.dtype);
+    return packed.to(plan.scales() ? DType::kF16 : p.dtype);
   });
-  if (plan.parts == 2) {
+  if (plan.scales()) {
     parameters.row_scales = context.weight("scales of rows for turn gemm", [&] {
       const Tensor& weight = context.layer->parameter("weight");
       Tensor scales = Tensor::empty({p.out_channels}, DType::kF32);

@@ -30,7 +30,7 @@ double turn_gemm_seconds(const Conv1dProblem& problem, const TurnPlan& plan, dou
 /// The layer's parameters on the device, packed for a plan. A step keeps them.
 struct TurnParameters {
   Tensor weight;
-  Tensor row_scales;  ///< of weights with two parts
+  Tensor row_scales;  ///< of f32
   Tensor bias;
 };
 TurnParameters turn_parameters(const Conv1dProblem& problem, const TurnPlan& plan,

@@ -130,7 +130,7 @@ double tile_cycles(const TurnPlan& plan) {
   const double l2_bytes_per_cycle = turns ? 36.0 : 42.0;
   const int part_products = plan.parts == 2 ? 3 : 1;
   const double products =  // of a tap
-      plan.rows * plan.columns * plan.operand_size() * part_products / 128.0;
+      plan.rows * plan.columns * plan.operand_size * part_products / 128.0;
   double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
   const int at_once = plan.windows_at_once();
   for (int w = 0; w < plan.windows; w += at_once) {
@@ -145,7 +145,7 @@ double tile_cycles(const TurnPlan& plan) {
 // The first or the second part of a scaled weight.
 float half_part(float scaled, int part) {
   const auto big = static_cast<float>(Half(scaled));
-  return part == 0 ? big : scaled - big;
+  return part == 0 ? big : kRestScale * (scaled - big);
 }
 
 // Boxes are found by 32-bit indices.
@@ -173,6 +173,7 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.source = tile.source;
   plan.fold = fold_phases(tap_problem(p).taps, 1);
   plan.size = static_cast<int>(size_of(p.dtype));
+  plan.operand_size = plan.source == TurnSource::kRows ? 2 : plan.size;
   plan.parts = p.precision == Precision::kFp32 ? 2 : 1;
   plan.columns = tile.columns;
   if (plan.fold.taps > kMostTurnTaps || !in_range(p, plan)) return plan;
@@ -200,14 +201,14 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
 }
 
 int64_t turn_weight_count(const Conv1dProblem& p, const TurnPlan& plan) {
-  return p.groups * plan.row_tiles * plan.stages * plan.weight_bytes / plan.operand_size();
+  return p.groups * plan.row_tiles * plan.stages * plan.weight_bytes / plan.operand_size;
 }
 
 void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
                        const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
                        float* packed) {
   std::vector<float> scales(static_cast<size_t>(p.out_channels), 1.0f);
-  if (plan.parts == 2) scales = turn_row_scales(p, weight);
+  if (plan.scales()) scales = turn_row_scales(p, weight);
   // Row `row` of a half of a tile, whose first channel is `first`.
   const auto element = [&](int64_t g, int64_t first, int row, int64_t c, int u, int part) {
     const int64_t m = first + row / plan.phases();
@@ -216,10 +217,10 @@ void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
                         c < p.group_inputs() && tap >= 0;
     if (!exists) return 0.0f;
     const float value = weight(g, m, c, tap);
-    if (plan.parts == 1) return p.precision == Precision::kTf32 ? round_to_tf32(value) : value;
+    if (!plan.scales()) return p.precision == Precision::kTf32 ? round_to_tf32(value) : value;
     return half_part(value / scales[static_cast<size_t>(g * p.group_outputs() + m)], part);
   };
-  const int width = kUnitBytes / plan.operand_size();
+  const int width = kUnitBytes / plan.operand_size;
   const auto pack_tap = [&](int64_t g, int64_t row_tile, int64_t stage, int u) {
     for (int unit = 0; unit < plan.parts * kTurnChannels / width; ++unit) {
       const int part = unit * width / kTurnChannels;

@@ -75,8 +75,9 @@ struct TurnTap {
 struct TurnPlan {
   TurnSource source = TurnSource::kRows;
   PhaseFold fold;
-  int size = 0;     ///< bytes of an element of x and y
-  int parts = 1;    ///< of an operand: of f32 two in f16 (half_parts.h)
+  int size = 0;          ///< bytes of an element of x and y,
+  int operand_size = 0;  ///< of one of a part of what is multiplied
+  int parts = 1;         ///< of f32 two (half_parts.h)
   int columns = 0;  ///< of a tile
   // Windows of kTurnChannels channels, and their taps: those of window w are first_tap[w] to
   // first_tap[w + 1].
@@ -107,12 +108,14 @@ struct TurnPlan {
   bool valid = false;
 
   int unit_width() const { return kUnitBytes / size; }  ///< elements of x
-  int operand_size() const { return size / parts; }     ///< bytes of an element of a part
   int sides() const { return reach / unit_width(); }    ///< units behind a window of rows
   int positions() const { return columns + reach; }     ///< of a window
   int phases() const { return static_cast<int>(fold.phases); }
   int tile_channels() const { return rows / kTurnHalfRows * half_channels; }
-  int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * size; }  ///< of weights
+  /// Of weights.
+  int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * operand_size * parts; }
+  /// Whether operands are f32 that is scaled to f16.
+  bool scales() const { return operand_size < size; }
   /// Windows that are loaded at once.
   int windows_at_once() const { return source == TurnSource::kRows ? windows : 1; }
   /// From a window to the next: boxes of the copy engine begin at multiples of 1024.
@@ -137,14 +140,14 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& problem, const TurnTileSize& tile,
 /// channels][row, as the tensor cores have them][channel of the unit].
 int64_t turn_weight_count(const Conv1dProblem& problem, const TurnPlan& plan);
 
-/// Writes them, as f32. `weight(g, m, c, k)` gives one of them. Those with two parts are scaled for
-/// each output channel.
+/// Writes them, as f32. `weight(g, m, c, k)` gives one of them. Those of f32 are scaled for each
+/// output channel.
 void pack_turn_weights(const Conv1dProblem& problem, const TurnPlan& plan,
                        const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight,
                        float* packed);
 
-/// What the sums of each output channel of the layer are to be multiplied by where weights have two
-/// parts: the inverse of its weights' scale.
+/// What the sums of each output channel of the layer are to be multiplied by in f32: the inverse of
+/// its weights' scale.
 std::vector<float> turn_row_scales(
     const Conv1dProblem& problem,
     const std::function<float(int64_t, int64_t, int64_t, int64_t)>& weight);

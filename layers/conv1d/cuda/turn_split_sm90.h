@@ -1,8 +1,8 @@
-// Windows of x in f32, turned in shared memory to operands of two parts in f16 (half_parts.h), and
-// products of such operands.
+// Windows of x in f32, turned in shared memory to operands of one or two parts in f16
+// (half_parts.h).
 //
 // Turned, a window has units of eight channels for every position, as in turn_window_sm90.h: first
-// the big parts of all channels, then the rest. Together they are as many bytes as before.
+// the big parts of all channels, then the rest. Two parts are as many bytes as before.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -21,7 +21,7 @@ inline constexpr int kSplitUnits = kTurnChannels / kSplitUnitChannels;  // of on
 
 /// Turns windows with their sides where they lie. As many warps as there are units, of which this
 /// one has those of unit `warp`, meet at the named barrier kMeeting.
-template <int kMeeting>
+template <int kParts, int kMeeting>
 class SplitTurner {
  public:
   static constexpr int kWarps = kSplitUnits;
@@ -32,18 +32,21 @@ class SplitTurner {
         warp_(warp),
         lane_(threadIdx.x % 32) {}
 
-  /// Turns the window at a shared address; returns the inverse of its scale. The warps leave their
-  /// largest magnitudes at `largest`, which is another place than in the call before.
-  __device__ __forceinline__ float turn(uint32_t window, uint32_t largest) const {
+  /// Turns the window at a shared address, with a scale for what is in it and for `largest`, which
+  /// grows to that; both are magnitudes as bits. Returns the inverse of the scale. The warps leave
+  /// words at `meeting`, which is another place than in the call before.
+  __device__ __forceinline__ float turn(uint32_t window, uint32_t meeting,
+                                        uint32_t& largest) const {
     Words boxes[kTurnBoxes], side = {};
 #pragma unroll
     for (int box = 0; box < kTurnBoxes; ++box) load_box(window + box * kTurnBoxBytes, boxes[box]);
     const bool has_side = lane_ / kSideWidth < sides_;
     if (has_side) load_side(window + kTurnWindowBytes, side);
-    int magnitude = largest_of(side);
+    int magnitude = max(static_cast<int>(largest) + kFiniteOnly, largest_of(side));
 #pragma unroll
     for (const Words& words : boxes) magnitude = max(magnitude, largest_of(words));
-    const HalfScale scale(largest_of_all(magnitude, largest));
+    largest = largest_of_all(magnitude, meeting);
+    const HalfScale scale(largest);
     const float factor = __uint_as_float(scale.bits);
 #pragma unroll
     for (int box = 0; box < kTurnBoxes; ++box) {
@@ -84,13 +87,13 @@ class SplitTurner {
     return largest;
   }
   // That of all warps, each of which gives its lanes' own.
-  __device__ __forceinline__ uint32_t largest_of_all(int mine, uint32_t shared) const {
+  __device__ __forceinline__ uint32_t largest_of_all(int mine, uint32_t meeting) const {
     int largest = __reduce_max_sync(0xffffffffu, mine);
-    if (lane_ == 0) store_shared(shared + 4 * warp_, static_cast<uint32_t>(largest));
+    if (lane_ == 0) store_shared(meeting + 4 * warp_, static_cast<uint32_t>(largest));
     named_barrier(kMeeting, 32 * kWarps);
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
-      largest = max(largest, static_cast<int>(load_shared(shared + 4 * w)));
+      largest = max(largest, static_cast<int>(load_shared(meeting + 4 * w)));
     }
     return static_cast<uint32_t>(largest - kFiniteOnly);
   }
@@ -103,12 +106,15 @@ class SplitTurner {
       const float b = __uint_as_float(words[2 * i + 1]) * factor;
       const __half2 bigs = __floats2half2_rn(a, b);
       big[i] = word_of(bigs);
-      rest[i] = word_of(__floats2half2_rn(a - __low2float(bigs), b - __high2float(bigs)));
+      rest[i] = word_of(__floats2half2_rn(kRestScale * (a - __low2float(bigs)),
+                                          kRestScale * (b - __high2float(bigs))));
     }
     const uint32_t unit = window + (warp_ * positions_ + position) * kUnitBytes;
     store_shared_16(unit, {big[0], big[1], big[2], big[3]});
-    store_shared_16(unit + kSplitUnits * positions_ * kUnitBytes,
-                    {rest[0], rest[1], rest[2], rest[3]});
+    if constexpr (kParts == 2) {
+      store_shared_16(unit + kSplitUnits * positions_ * kUnitBytes,
+                      {rest[0], rest[1], rest[2], rest[3]});
+    }
   }
   __device__ __forceinline__ static uint32_t word_of(__half2 pair) {
     uint32_t word;

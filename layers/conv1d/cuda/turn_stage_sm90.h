@@ -87,13 +87,16 @@ struct RowFinish {
     }
   }
 
-  /// Scales sums, adds the bias and applies the activation.
+  /// Scales sums, of which all have the factor `scale_of_all`, too, adds the bias and applies the
+  /// activation.
   template <int kCount>
-  __device__ __forceinline__ void apply(const TurnGemm& p, float (&sums)[kCount]) const {
+  __device__ __forceinline__ void apply(const TurnGemm& p, float scale_of_all,
+                                        float (&sums)[kCount]) const {
+    const float scales[2] = {scale[0] * scale_of_all, scale[1] * scale_of_all};
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const int h = i / 2 % 2;
-      sums[i] = kScaled ? fmaf(sums[i], scale[h], bias[h]) : sums[i] + bias[h];
+      sums[i] = kScaled ? fmaf(sums[i], scales[h], bias[h]) : sums[i] + bias[h];
     }
     if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
       Bend(p.epilogue.activation).apply(sums);

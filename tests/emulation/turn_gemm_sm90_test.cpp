@@ -14,14 +14,16 @@ namespace {
 template <typename Operand, typename T>
 bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed) {
   const Conv1dProblem& p = emulation.problem();
-  const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, kernel.tile, kernel.shared_bytes, streamed);
+  const int64_t most = emulation.options().shared_bytes;
+  const cuda::TurnPlan plan =
+      cuda::plan_turn_gemm(p, kernel.tile, most > 0 ? most : kernel.shared_bytes, streamed);
   if (!plan.valid) return false;
   std::vector<float> row_scales;
-  Guarded<Operand> weights = packed_weights<Operand>(
-      emulation, turn_weight_count(p, plan), [&](const auto& read, float* packed) {
-        pack_turn_weights(p, plan, read, packed);
-        row_scales = cuda::turn_row_scales(p, read);
-      });
+  Guarded<Operand> weights = packed_weights<Operand>(emulation, turn_weight_count(p, plan),
+                                                     [&](const auto& read, float* packed) {
+                                                       pack_turn_weights(p, plan, read, packed);
+                                                       row_scales = cuda::turn_row_scales(p, read);
+                                                     });
   cuda::TurnGemm gemm = turn_gemm(p, plan);
   gemm.row_scales = row_scales.data();
   const int64_t behind = int64_t{plan.positions()} * 16;
@@ -77,6 +79,7 @@ void check_random_problems(const std::vector<cuda::TurnKernel>& kernels, Precisi
       c.y_shift = random.integer(0, 17);
       c.blocks = random.integer(1, 3);
       const bool streamed = random.integer(1, 2) == 2;
+      if (seed % 3 == 0) c.shared_bytes = static_cast<int64_t>(120 + 2 * seed) * 1024;
       INFO("seed ", seed, ", ", kernel.tile.rows, " rows, ", kernel.tile.columns,
            " columns: ", to_string(c.problem));
       const double error = Emulation<T>(c, random).run(

@@ -5,16 +5,14 @@
 namespace engine::cuda {
 namespace {
 
-// Where each tap finds its operands. Of resident weights a slot has those of all windows.
+// Where each tap finds its operands. Of resident weights a slot has those of all taps.
 void place_taps(const TurnPlan& plan, TurnGemm& g) {
-  const int at_once = plan.windows_at_once();
-  const auto window_units = static_cast<int>(plan.window_stride() / kUnitBytes);
   const auto tap_units = static_cast<int>(plan.tap_bytes() / kUnitBytes);
-  for (int w = 0; w < plan.windows; ++w) {
-    const int first_of_slot = plan.resident ? 0 : plan.first_tap[w / at_once * at_once];
-    for (int i = plan.first_tap[w]; i < plan.first_tap[w + 1]; ++i) {
-      g.window_unit[i] = w % at_once * window_units + plan.tap[i].shift;
-      g.weight_unit[i] = (i - first_of_slot) * tap_units;
+  for (int i = 0; i < plan.taps; ++i) g.window_unit[i] = plan.tap[i].shift;
+  for (int group = 0; group < plan.groups; ++group) {
+    const int first = plan.resident ? 0 : plan.group_tap[group];
+    for (int i = plan.group_tap[group]; i < plan.group_tap[group + 1]; ++i) {
+      g.weight_unit[i] = (i - first) * tap_units;
     }
   }
 }
@@ -41,7 +39,8 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.advance = plan.advance;
   g.stages = plan.stages;
   g.window_count = plan.windows;
-  g.window_stride = static_cast<int>(plan.window_stride());
+  g.slot_bytes = static_cast<int>(plan.slot_bytes());
+  g.window_bytes = static_cast<int>(plan.window_bytes());
   g.positions = plan.positions();
   g.side_count = plan.sides();
   g.weight_bytes = static_cast<int>(plan.weight_bytes);
@@ -50,7 +49,8 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.ring = plan.ring;
   g.weight_ring = plan.weight_ring;
   for (int w = 0; w < plan.windows; ++w) g.offset[w] = static_cast<int>(plan.offset[w]);
-  std::copy_n(plan.first_tap, plan.windows + 1, g.first_tap);
+  std::copy_n(plan.group_tap, plan.groups + 1, g.group_tap);
+  std::copy_n(plan.first_group, plan.windows + 1, g.first_group);
   place_taps(plan, g);
   return g;
 }

@@ -50,16 +50,18 @@ struct TurnGemm {
   // Stages.
   int stages;
   int window_count;
-  int window_stride;
-  int positions;  // of a window
+  int slot_bytes;    // of the ring of windows
+  int window_bytes;  // that are copied to a slot
+  int positions;     // of a window
   int side_count;
   int weight_bytes;
   int weight_slot_bytes;
   bool resident;
   int ring;
   int weight_ring;
-  int offset[kMostTurnWindows];         // of windows
-  int first_tap[kMostTurnWindows + 1];  // of windows
+  int offset[kMostTurnWindows];           // of windows
+  int group_tap[kMostTurnTaps + 1];       // of groups
+  int first_group[kMostTurnWindows + 1];  // of windows
   // Of taps, in units of shared memory from the beginning of their slots.
   int window_unit[kMostTurnTaps];
   int weight_unit[kMostTurnTaps];

@@ -72,31 +72,20 @@ struct TurnTile {
                 kThreads * kRegisters);
 };
 
-struct TurnBarriers {
-  Barrier loaded[kMostTurnRing];  // a slot's windows,
+// What the warps of a block tell each other.
+struct TurnShared {
+  Barrier loaded[kMostTurnRing];  // a window
   Barrier turned[kMostTurnRing];
-  Barrier used[kMostTurnRing];            // they are not needed any more
+  Barrier used[kMostTurnRing];            // it is not needed any more
   Barrier weights_loaded[kMostTurnRing];  // the first for all where they are resident
   Barrier weights_used[kMostTurnRing];
   Barrier staged[2];  // a half tile's results
   Barrier stored[2];
+  float inverse_scale[kMostTurnRing];  // of windows that are scaled
+  uint32_t meeting[2][kSplitUnits];    // of the turning warps, for windows in turns
 };
-// And what the turning warps of f32 tell the others, and each other of windows in turns.
-struct ScaledTurnShared : TurnBarriers {
-  float inverse_scale[kMostTurnRing][kMostTurnWindows];
-  uint32_t meeting[2][kSplitUnits];
-};
-template <typename Tile>
-using TurnShared = std::conditional_t<Tile::kScales, ScaledTurnShared, TurnBarriers>;
-template <typename Tile>
-inline constexpr int kTurnSharedBytes = sizeof(TurnShared<Tile>) <= 512 ? 512 : 1280;
-static_assert(sizeof(ScaledTurnShared) <= 1280);
-
-// Windows that come to shared memory at once.
-template <typename Tile>
-__device__ __forceinline__ int windows_at_once(const TurnGemm& p) {
-  return Tile::kTurns ? p.window_count : 1;
-}
+inline constexpr int kTurnSharedBytes = 512;
+static_assert(sizeof(TurnShared) <= kTurnSharedBytes);
 
 // Units of a position of a window, of one part.
 template <typename Tile>
@@ -112,17 +101,16 @@ struct TurnMemory {
   uint32_t staging;
   uint32_t windows;
   char* weights;
-  TurnShared<Tile>* barriers;
+  TurnShared* shared;
 
-  __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* shared) {
-    const int window_bytes = p.ring * windows_at_once<Tile>(p) * p.window_stride;
-    staging = shared_address(shared);
+  __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* memory) {
+    staging = shared_address(memory);
     windows = staging + staging_bytes;
-    weights = shared + staging_bytes + window_bytes;
-    barriers = reinterpret_cast<TurnShared<Tile>*>(weights + p.weight_ring * p.weight_slot_bytes);
+    weights = memory + staging_bytes + p.ring * p.slot_bytes;
+    shared = reinterpret_cast<TurnShared*>(weights + p.weight_ring * p.weight_slot_bytes);
   }
-  __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot, int index) const {
-    return windows + (slot * windows_at_once<Tile>(p) + index) * p.window_stride;
+  __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot) const {
+    return windows + slot * p.slot_bytes;
   }
   __device__ __forceinline__ uint32_t weights_at(const TurnGemm& p, int slot) const {
     return shared_address(weights) + slot * p.weight_slot_bytes;
@@ -163,44 +151,35 @@ __device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, in
   __syncwarp();
 }
 
-// Starts the copies of the windows from `first` on that come at once.
+// Starts the copies of window `w` of a stage to slot `slot`.
 template <typename Tile>
-__device__ __forceinline__ void start_windows(const TurnGemm& p, const TurnMemory<Tile>& memory,
-                                              const GemmTilePlace& place, int stage, int first,
-                                              int slot) {
-  Barrier& loaded = memory.barriers->loaded[slot];
+__device__ __forceinline__ void start_slot(const TurnGemm& p, const TurnMemory<Tile>& memory,
+                                           const GemmTilePlace& place, int stage, int w, int slot) {
+  Barrier& loaded = memory.shared->loaded[slot];
   const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
-  const auto column = static_cast<int>(place.column);
+  const auto position = static_cast<int>(place.column) + p.offset[w];
+  if (threadIdx.x % 32 == 0) loaded.arrive_and_expect(p.window_bytes);
+  __syncwarp();
   if constexpr (Tile::kTurns) {
-    if (threadIdx.x % 32 == 0) {
-      loaded.arrive_and_expect(p.window_count * (kTurnWindowBytes + p.side_count * kTurnSideBytes));
-    }
-    __syncwarp();
-    for (int w = 0; w < p.window_count; ++w) {
-      start_window<kUnitElements<typename Tile::T>>(p, column + p.offset[w], stage * kTurnChannels,
-                                                    matrix, memory.window(p, slot, w), loaded);
-    }
+    start_window<kUnitElements<typename Tile::T>>(p, position, stage * kTurnChannels, matrix,
+                                                  memory.window(p, slot), loaded);
   } else {
-    if (threadIdx.x % 32 == 0) {
-      loaded.arrive_and_expect(kTurnChannels * sizeof(typename Tile::T) * p.positions);
-    }
-    __syncwarp();
-    start_units<Tile>(p, int64_t{matrix} * p.plane_count + p.plane[first], stage,
-                      column + p.offset[first], memory.window(p, slot, 0), loaded);
+    start_units<Tile>(p, int64_t{matrix} * p.plane_count + p.plane[w], stage, position,
+                      memory.window(p, slot), loaded);
   }
 }
 
-// Starts the copy of the weights of their taps.
+// Starts the copy of the weights of group `group` of taps.
 template <typename Tile>
 __device__ __forceinline__ void start_weights(const TurnGemm& p, const TurnMemory<Tile>& memory,
-                                              const GemmTilePlace& place, int stage, int window,
+                                              const GemmTilePlace& place, int stage, int group,
                                               int slot) {
   if (threadIdx.x % 32 == 0) {
-    const int first_tap = p.first_tap[window];
-    const int taps = p.first_tap[window + windows_at_once<Tile>(p)] - first_tap;
+    const int first_tap = p.group_tap[group];
+    const int taps = p.group_tap[group + 1] - first_tap;
     const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes +
                           first_tap * kTapBytes<Tile>;
-    Barrier& loaded = memory.barriers->weights_loaded[slot];
+    Barrier& loaded = memory.shared->weights_loaded[slot];
     loaded.arrive_and_expect(taps * kTapBytes<Tile>);
     bulk_copy(memory.weights_at(p, slot), static_cast<const char*>(p.weights) + first,
               taps * kTapBytes<Tile>, loaded);
@@ -211,19 +190,21 @@ __device__ __forceinline__ void start_weights(const TurnGemm& p, const TurnMemor
 // One warp: brings the windows of all stages, and their weights where they are not resident.
 template <typename Tile>
 __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
-  TurnBarriers& barriers = *memory.barriers;
+  TurnShared& shared = *memory.shared;
   RingPosition at, weights_at;
   if constexpr (!Tile::kTurns) await_previous_kernel();  // which arranges units
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     for (int stage = 0; stage < p.stages; ++stage) {
-      for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
-        barriers.used[at.slot].wait(at.parity ^ 1);
-        start_windows(p, memory, place, stage, w, at.slot);
+      for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
+        shared.used[at.slot].wait(at.parity ^ 1);
+        start_slot(p, memory, place, stage, w, at.slot);
         if (p.resident) continue;
-        barriers.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
-        start_weights(p, memory, place, stage, w, weights_at.slot);
-        weights_at.advance(p.weight_ring);
+        for (int g = p.first_group[w]; g < p.first_group[w + 1]; ++g) {
+          shared.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
+          start_weights(p, memory, place, stage, g, weights_at.slot);
+          weights_at.advance(p.weight_ring);
+        }
       }
     }
   }
@@ -234,16 +215,16 @@ template <typename Tile>
 __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   constexpr int kMeeting = 1;
   using Turner = std::conditional_t<sizeof(typename Tile::T) == 4, FloatTurner, HalfTurner>;
-  TurnBarriers& barriers = *memory.barriers;
+  TurnShared& shared = *memory.shared;
   const WindowTurner<Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count, warp);
   RingPosition at;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
-    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
-      barriers.loaded[at.slot].wait(at.parity);
-      for (int w = 0; w < p.window_count; ++w) turner.turn(memory.window(p, at.slot, w));
+    for (int i = 0; i < p.stages * p.window_count; ++i, at.advance(p.ring)) {
+      shared.loaded[at.slot].wait(at.parity);
+      turner.turn(memory.window(p, at.slot));
       fence_proxy_async();
       __syncwarp();
-      if (threadIdx.x % 32 == 0) barriers.turned[at.slot].arrive();
+      if (threadIdx.x % 32 == 0) shared.turned[at.slot].arrive();
     }
   }
 }
@@ -252,20 +233,18 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, 
 // these only become smaller.
 template <typename Tile>
 __device__ void scale_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
-  ScaledTurnShared& shared = *memory.barriers;
+  TurnShared& shared = *memory.shared;
   const SplitTurner<Tile::kOperandParts, 1> turner(p.side_count, warp);
   RingPosition at;
   int turn = 0;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     uint32_t largest = 0;
-    for (int stage = 0; stage < p.stages; ++stage, at.advance(p.ring)) {
+    for (int i = 0; i < p.stages * p.window_count; ++i, at.advance(p.ring), turn ^= 1) {
       shared.loaded[at.slot].wait(at.parity);
-      for (int w = 0; w < p.window_count; ++w, turn ^= 1) {
-        if (Tile::kOperandParts == 2) largest = 0;
-        const uint32_t meeting = shared_address(shared.meeting[turn]);
-        const float inverse = turner.turn(memory.window(p, at.slot, w), meeting, largest);
-        if (warp == 0 && threadIdx.x % 32 == 0) shared.inverse_scale[at.slot][w] = inverse;
-      }
+      if (Tile::kOperandParts == 2) largest = 0;
+      const uint32_t meeting = shared_address(shared.meeting[turn]);
+      const float inverse = turner.turn(memory.window(p, at.slot), meeting, largest);
+      if (warp == 0 && threadIdx.x % 32 == 0) shared.inverse_scale[at.slot] = inverse;
       fence_proxy_async();
       __syncwarp();
       if (threadIdx.x % 32 == 0) shared.turned[at.slot].arrive();
@@ -281,10 +260,10 @@ struct TurnProducts {
 
   const TurnGemm& p;
   const TurnMemory<Tile>& memory;
-  int half;               // of a tile's rows
-  int column;             // the first
-  int last = -1;          // the slot before, whose products may be under way,
-  int last_weights = -1;  // and that of its weights
+  int half;       // of a tile's rows
+  int column;     // the first
+  int last = -1;  // slots that will not be needed when the products under way are done
+  int last_weights = -1;
   float inverse_scale = 1.0f;
   float sums[Tile::kParts][Tile::kPartColumns / 2];
 
@@ -295,11 +274,11 @@ struct TurnProducts {
     column = warpgroup / Tile::kRowGroups * Tile::kColumns;
   }
   __device__ __forceinline__ void release_last() {
-    if (threadIdx.x % 32 == 0 && last >= 0) {
-      memory.barriers->used[last].arrive();
-      if (!p.resident) memory.barriers->weights_used[last_weights].arrive();
+    if (threadIdx.x % 32 == 0) {
+      if (last >= 0) memory.shared->used[last].arrive();
+      if (last_weights >= 0) memory.shared->weights_used[last_weights].arrive();
     }
-    last = -1;
+    last = last_weights = -1;
   }
   __device__ __forceinline__ void finish() {
     wgmma_wait<0>();
@@ -326,40 +305,27 @@ struct TurnProducts {
     }
     wgmma_commit();
   }
-  // Starts the products of the windows from `first_window` on, which came at once to slot `slot`,
-  // once `await()` has returned; their weights are in slot `weight_slot`. While those of the first
-  // tap are under way, the slot before is released. The sums of a tile begin with the first tap.
+  // Starts the products of a group of taps once `await()` has returned; their window is in slot
+  // `slot`, their weights are in slot `weight_slot`. While those of the first tap are under way,
+  // what the group before had is released, a window after its last group. The sums of a tile begin
+  // with the first tap.
   template <typename Await>
-  __device__ __forceinline__ void multiply_slot(int slot, int weight_slot, int first_window,
-                                                bool first, const Await& await) {
-    const uint32_t window = uniform(memory.window(p, slot, 0) / kUnitBytes + column);
+  __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
+                                                 bool is_last, const Await& await) {
+    const uint32_t window = uniform(memory.window(p, slot) / kUnitBytes + column);
     const uint32_t weights =
         uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
-    int tap = uniform(p.first_tap[first_window]);
-    const int end = uniform(p.first_tap[first_window + windows_at_once<Tile>(p)]);
+    int tap = uniform(p.group_tap[group]);
+    const int end = uniform(p.group_tap[group + 1]);
     await();
-    if constexpr (Tile::kScales) follow_scale(memory.barriers->inverse_scale[slot][0], first);
+    if constexpr (Tile::kScales) follow_scale(memory.shared->inverse_scale[slot], first);
     start_tap(window, weights, tap, first);
     wgmma_wait<1>();
     release_last();
-    last = slot;
-    last_weights = weight_slot;
-    if constexpr (Tile::kScales) {
-      int window_end = uniform(p.first_tap[first_window + 1]);
-      int w = 0;
+    last = is_last ? slot : -1;
+    last_weights = p.resident ? -1 : weight_slot;
 #pragma unroll 1
-      for (++tap; tap < end; ++tap) {
-        if (tap == window_end) {
-          ++w;
-          follow_scale(memory.barriers->inverse_scale[slot][w], false);
-          window_end = uniform(p.first_tap[first_window + w + 1]);
-        }
-        start_tap(window, weights, tap, false);
-      }
-    } else {
-#pragma unroll 1
-      for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
-    }
+    for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
   }
   // Brings the sums to the scale of the products that follow.
   __device__ __forceinline__ void follow_scale(float inverse, bool first) {
@@ -440,44 +406,40 @@ struct SplitProducts {
 #pragma unroll
     for (int i = 0; i < Tile::kColumns / 2; ++i) sums[0][i] = fmaf(part[i], scale, sums[0][i]);
   }
-  // As TurnProducts does; the slot is released when its products are done.
+  // As TurnProducts does, but for slots, which are released when these products are done.
   template <typename Await>
-  __device__ __forceinline__ void multiply_slot(int slot, int weight_slot, int first_window,
-                                                bool first, const Await& await) {
-    const uint32_t window = uniform(memory.window(p, slot, 0) / kUnitBytes + column);
+  __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
+                                                 bool is_last, const Await& await) {
+    const uint32_t window = uniform(memory.window(p, slot) / kUnitBytes + column);
     const uint32_t weights =
         uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
     if (first) {
 #pragma unroll
       for (float& sum : sums[0]) sum = 0.0f;
     }
+    int tap = uniform(p.group_tap[group]);
+    const int end = uniform(p.group_tap[group + 1]);
     await();
-    const int end_window = first_window + windows_at_once<Tile>(p);
+    const float scale = memory.shared->inverse_scale[slot];
+    sum_rest(window, weights, tap, end, scale);
 #pragma unroll 1
-    for (int w = first_window; w < end_window; ++w) {
-      const float scale = memory.barriers->inverse_scale[slot][w - first_window];
-      int tap = uniform(p.first_tap[w]);
-      const int end = uniform(p.first_tap[w + 1]);
-      sum_rest(window, weights, tap, end, scale);
-#pragma unroll 1
-      for (; tap < end; tap += kTapsAtOnce) {
-        sum_big(window, weights, tap, min(tap + kTapsAtOnce, end), scale);
-      }
+    for (; tap < end; tap += kTapsAtOnce) {
+      sum_big(window, weights, tap, min(tap + kTapsAtOnce, end), scale);
     }
     if (threadIdx.x % 32 == 0) {
-      memory.barriers->used[slot].arrive();
-      if (!p.resident) memory.barriers->weights_used[weight_slot].arrive();
+      if (is_last) memory.shared->used[slot].arrive();
+      if (!p.resident) memory.shared->weights_used[weight_slot].arrive();
     }
   }
 };
 
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {
-  TurnBarriers& barriers = *memory.barriers;
+  TurnShared& shared = *memory.shared;
   using Products =
       std::conditional_t<Tile::kOperandParts == 2, SplitProducts<Tile>, TurnProducts<Tile>>;
   Products products(p, memory);
-  if (p.resident) barriers.weights_loaded[0].wait(0);
+  if (p.resident) shared.weights_loaded[0].wait(0);
   const int half = products.half;
   const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
   RingPosition at, weights_at;
@@ -485,24 +447,28 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
   RowFinish<Tile::kScales> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
     // A block that keeps its weights keeps its rows.
-    if (!p.resident) finish = RowFinish<Tile::kScales>(p, place_of(p, tile, p.tile_channels), products);
+    if (!p.resident)
+      finish = RowFinish<Tile::kScales>(p, place_of(p, tile, p.tile_channels), products);
     for (int stage = 0; stage < p.stages; ++stage) {
-      for (int w = 0; w < p.window_count; w += windows_at_once<Tile>(p), at.advance(p.ring)) {
-        const int weight_slot = p.resident ? stage : weights_at.slot;
-        products.multiply_slot(at.slot, weight_slot, w, stage == 0 && w == 0, [&] {
-          if (!p.resident) barriers.weights_loaded[weights_at.slot].wait(weights_at.parity);
-          (Tile::kTurns ? barriers.turned : barriers.loaded)[at.slot].wait(at.parity);
-        });
-        if (!p.resident) weights_at.advance(p.weight_ring);
+      for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
+        const int end = p.first_group[w + 1];
+        for (int g = p.first_group[w]; g < end; ++g) {
+          const int weight_slot = p.resident ? stage : weights_at.slot;
+          products.multiply_group(g, at.slot, weight_slot, stage == 0 && g == 0, g + 1 == end, [&] {
+            if (!p.resident) shared.weights_loaded[weights_at.slot].wait(weights_at.parity);
+            (Tile::kTurns ? shared.turned : shared.loaded)[at.slot].wait(at.parity);
+          });
+          if (!p.resident) weights_at.advance(p.weight_ring);
+        }
       }
     }
     products.finish();
 #pragma unroll
     for (auto& sums : products.sums) finish.apply(p, products.inverse_scale, sums);
-    barriers.stored[half].wait(parity);
+    shared.stored[half].wait(parity);
     stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
     fence_proxy_async();
-    barriers.staged[half].arrive();
+    shared.staged[half].arrive();
   }
 }
 
@@ -515,30 +481,30 @@ __device__ void store_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory, i
     for (int half = 0; half < Tile::kRowGroups; ++half) {
       const int row = place.row + half * p.half_channels;
       const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
-      memory.barriers->staged[half].wait(parity);
+      memory.shared->staged[half].wait(parity);
       if (p.phases == 1) {
         store_rows<Tile, false>(p, place, row, staging, warp, Tile::kStoringWarps);
       } else {
         store_rows<Tile, true>(p, place, row, staging, warp, Tile::kStoringWarps);
       }
-      memory.barriers->stored[half].arrive();
+      memory.shared->stored[half].arrive();
     }
   }
 }
 
 template <typename Tile>
-__device__ __forceinline__ void init_barriers(TurnBarriers& barriers) {
+__device__ __forceinline__ void init_barriers(TurnShared& shared) {
   constexpr int kWarps = Tile::kMultipliers / 32;
   for (int i = 0; i < kMostTurnRing; ++i) {
-    barriers.loaded[i].init(1);
-    barriers.turned[i].init(Tile::kTurningWarps);
-    barriers.used[i].init(kWarps);
-    barriers.weights_loaded[i].init(1);
-    barriers.weights_used[i].init(kWarps);
+    shared.loaded[i].init(1);
+    shared.turned[i].init(Tile::kTurningWarps);
+    shared.used[i].init(kWarps);
+    shared.weights_loaded[i].init(1);
+    shared.weights_used[i].init(kWarps);
   }
   for (int half = 0; half < 2; ++half) {
-    barriers.staged[half].init(Tile::kMultipliers / Tile::kRowGroups);
-    barriers.stored[half].init(32 * Tile::kStoringWarps);
+    shared.staged[half].init(Tile::kMultipliers / Tile::kRowGroups);
+    shared.stored[half].init(32 * Tile::kStoringWarps);
   }
   fence_barrier_init();
 }
@@ -548,7 +514,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     turn_gemm_sm90_kernel(const __grid_constant__ TurnGemm p) {
 #if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
   const TurnMemory<Tile> memory(p, Tile::kRowGroups * Tile::kHalfBytes, dynamic_shared());
-  if (threadIdx.x == 0) init_barriers<Tile>(*memory.barriers);
+  if (threadIdx.x == 0) init_barriers<Tile>(*memory.shared);
   __syncthreads();
   if (threadIdx.x < Tile::kMultipliers) {
     take_registers<Tile::kMultiplierRegisters>();
@@ -567,7 +533,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     }
   } else {
     if (p.resident && threadIdx.x % 32 == 0) {
-      load_resident_weights(p, p.stages, memory.barriers->weights_loaded[0], memory.weights);
+      load_resident_weights(p, p.stages, memory.shared->weights_loaded[0], memory.weights);
     }
     __syncwarp();
     copy_stages<Tile>(p, memory);
@@ -580,7 +546,7 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
                       CudaStream stream) {
   LaunchConfig config{"turn_gemm_sm90", blocks};
   config.block = Tile::kThreads;
-  config.shared_bytes = shared_bytes + kTurnSharedBytes<Tile>;
+  config.shared_bytes = shared_bytes + kTurnSharedBytes;
   config.stream = stream;
   config.begins_early = !Tile::kTurns;
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
@@ -591,8 +557,7 @@ template <typename T, TurnSource kSource, int kRows, int kColumns, typename Oper
 TurnKernel turn_kernel_sm90() {
   constexpr int64_t kSharedBytes = 227 * 1024;
   using Tile = TurnTile<T, Operand, kParts, kSource, kRows, kColumns>;
-  return {{kSource, kRows, kColumns}, kSharedBytes - kTurnSharedBytes<Tile>,
-          launch_turn_gemm<Tile>};
+  return {{kSource, kRows, kColumns}, kSharedBytes - kTurnSharedBytes, launch_turn_gemm<Tile>};
 }
 
 /// Those of one type. Windows of units may have any columns; in TF32 192 leave room for two slots
@@ -601,10 +566,11 @@ template <typename T>
 std::vector<TurnKernel> turn_kernels_sm90() {
   constexpr int kColumns = kTurnColumnBytes / sizeof(T);
   using RowOperand = std::conditional_t<sizeof(T) == 4, __half, T>;
-  std::vector<TurnKernel> kernels = {turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns, RowOperand>(),
-                                     turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns, RowOperand>(),
-                                     turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
-                                     turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
+  std::vector<TurnKernel> kernels = {
+      turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns, RowOperand>(),
+      turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns, RowOperand>(),
+      turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
+      turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
   if constexpr (sizeof(T) == 2) {
     kernels.push_back(turn_kernel_sm90<T, TurnSource::kUnits, 128, 192>());
   }

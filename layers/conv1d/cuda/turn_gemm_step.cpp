@@ -13,9 +13,8 @@ namespace engine::cuda {
 namespace {
 
 const GemmKernels<TurnKernel>& kernels() {
-  static const GemmKernels<TurnKernel> all{
-      turn_kernels_sm90_fp32(), turn_kernels_sm90_tf32(), turn_kernels_sm90_fp16(),
-      turn_kernels_sm90_bf16()};
+  static const GemmKernels<TurnKernel> all{turn_kernels_sm90_fp32(), turn_kernels_sm90_tf32(),
+                                           turn_kernels_sm90_fp16(), turn_kernels_sm90_bf16()};
   return all;
 }
 

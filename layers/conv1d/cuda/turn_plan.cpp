@@ -90,33 +90,69 @@ int64_t plane_length(const TurnPlan& plan, int64_t columns) {
   return round_up(columns + farthest + plan.reach, 8);
 }
 
-void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, bool streamed) {
-  constexpr int64_t kFewestStages = 3;   // with resident weights
-  constexpr int64_t kMostRowTiles = 64;  // of all groups: a block keeps the weights of one
-  const int64_t bytes = shared_bytes - plan.staging_bytes();
-  const auto ring = [](int64_t free_bytes, int64_t slot_bytes) {
-    return static_cast<int>(std::clamp<int64_t>(free_bytes / slot_bytes, 0, kMostTurnRing));
-  };
-  const auto windows_beside = [&](int64_t weight_bytes) {
-    return ring(bytes - weight_bytes, plan.slot_bytes());
-  };
-  plan.resident = !streamed && plan.row_tiles * groups <= kMostRowTiles &&
-                  windows_beside(plan.stages * plan.weight_bytes) >= kFewestStages;
-  if (plan.resident) {
-    plan.weight_slot_bytes = plan.weight_bytes;
-    plan.weight_ring = plan.stages;
-  } else {
-    const int at_once = plan.windows_at_once();
-    for (int w = 0; w < plan.windows; w += at_once) {
-      const int64_t taps = plan.first_tap[w + at_once] - plan.first_tap[w];
-      plan.weight_slot_bytes = std::max(plan.weight_slot_bytes, taps * plan.tap_bytes());
+// Groups of at most that many taps.
+void lay_groups(TurnPlan& plan, int most) {
+  plan.groups = 0;
+  for (int w = 0; w < plan.windows; ++w) {
+    plan.first_group[w] = plan.groups;
+    const int taps = plan.first_tap[w + 1] - plan.first_tap[w];
+    const int size = ceil_divide(taps, ceil_divide(taps, most));
+    for (int tap = 0; tap < taps; tap += size) {
+      plan.group_tap[plan.groups++] = plan.first_tap[w] + tap;
     }
-    // More windows than weights where windows wait for being turned.
-    const bool turns = plan.source == TurnSource::kRows;
-    plan.weight_ring =
-        ring(bytes, plan.slot_bytes() * (turns ? 3 : 2) / 2 + plan.weight_slot_bytes);
   }
-  plan.ring = windows_beside(plan.weight_ring * plan.weight_slot_bytes);
+  plan.first_group[plan.windows] = plan.groups;
+  plan.group_tap[plan.groups] = plan.taps;
+}
+
+int most_group_taps(const TurnPlan& plan) {
+  int most = 0;
+  for (int i = 0; i < plan.groups; ++i) {
+    most = std::max(most, plan.group_tap[i + 1] - plan.group_tap[i]);
+  }
+  return most;
+}
+
+int slots_within(int64_t bytes, int64_t slot_bytes) {
+  return static_cast<int>(std::clamp<int64_t>(bytes / slot_bytes, 0, kMostTurnRing));
+}
+
+// Rings for windows and weights that are loaded together.
+void lay_rings(TurnPlan& plan, int64_t bytes) {
+  const bool turns = plan.source == TurnSource::kRows;
+  if (plan.groups > plan.windows) {
+    // Weights are what the L2 is waited for.
+    const int64_t windows = plan.slot_bytes() * (turns ? 3 : 2);
+    plan.weight_ring = slots_within(bytes - windows, plan.weight_slot_bytes);
+  } else {
+    // More windows than weights where windows wait for being turned.
+    const int64_t windows = plan.slot_bytes() * (turns ? 3 : 2) / 2;
+    plan.weight_ring = slots_within(bytes, windows + plan.weight_slot_bytes);
+  }
+  plan.ring = slots_within(bytes - plan.weight_ring * plan.weight_slot_bytes, plan.slot_bytes());
+}
+
+void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, bool streamed) {
+  constexpr int kFewestStages = 3;       // with resident weights
+  constexpr int64_t kMostRowTiles = 64;  // of all groups: a block keeps the weights of one
+  constexpr int kGroupBytes = 64 << 10;  // of windows whose weights are loaded in several groups
+  const int64_t bytes = shared_bytes - plan.staging_bytes();
+  lay_groups(plan, kMostTurnTaps);
+  plan.weight_slot_bytes = plan.weight_bytes;
+  plan.weight_ring = plan.stages;
+  plan.ring = slots_within(bytes - plan.stages * plan.weight_bytes, plan.slot_bytes());
+  plan.resident =
+      !streamed && plan.row_tiles * groups <= kMostRowTiles && plan.ring >= kFewestStages;
+  if (plan.resident) return;
+  const int group_taps = std::max(1, static_cast<int>(kGroupBytes / plan.tap_bytes()));
+  int most = most_group_taps(plan);
+  if (plan.scales()) most = std::min(most, group_taps);
+  for (; most >= 1; most = std::min(most / 2, group_taps)) {
+    lay_groups(plan, most);
+    plan.weight_slot_bytes = most_group_taps(plan) * plan.tap_bytes();
+    lay_rings(plan, bytes);
+    if (plan.weight_ring >= 2 && plan.ring >= 2) return;
+  }
 }
 
 // Cycles of one multiprocessor for a tile, which multiplies while the one before is stored. Fitted
@@ -132,9 +168,8 @@ double tile_cycles(const TurnPlan& plan) {
   const double products =  // of a tap
       plan.rows * plan.columns * plan.operand_size * part_products / 128.0;
   double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
-  const int at_once = plan.windows_at_once();
-  for (int w = 0; w < plan.windows; w += at_once) {
-    const int taps = plan.first_tap[w + at_once] - plan.first_tap[w];
+  for (int w = 0; w < plan.windows; ++w) {
+    const int taps = plan.first_tap[w + 1] - plan.first_tap[w];
     const int64_t streamed = plan.resident ? 0 : taps * plan.tap_bytes();
     const auto bytes = static_cast<double>(plan.slot_bytes() + streamed);
     cycles += plan.stages * (slot + std::max(taps * products, bytes / l2_bytes_per_cycle));

@@ -6,11 +6,11 @@
 // `columns` columns; every 64 rows are as many channels as they hold with all their phases.
 //
 // A tap reads a window from `shift` positions behind its beginning on. Windows of a stage have
-// kTurnChannels input channels, and are brought
-// - from x (TurnSource::kRows), all of them at once. They begin at multiples of a unit of 16 bytes;
-//   what taps reach behind their columns are units at their sides. Or
+// kTurnChannels input channels, and are brought one after the other
+// - from x (TurnSource::kRows). They begin at multiples of a unit of 16 bytes; what taps reach
+//   behind their columns are units at their sides. Or
 // - from units (TurnSource::kUnits) as they lie in shared memory, into which another kernel has
-//   arranged x before (arrange_units.h), one window after the other.
+//   arranged x before (arrange_units.h).
 #pragma once
 
 #include <algorithm>
@@ -78,7 +78,7 @@ struct TurnPlan {
   int size = 0;          ///< bytes of an element of x and y,
   int operand_size = 0;  ///< of one of a part of what is multiplied
   int parts = 1;         ///< of f32 two (half_parts.h)
-  int columns = 0;  ///< of a tile
+  int columns = 0;       ///< of a tile
   // Windows of kTurnChannels channels, and their taps: those of window w are first_tap[w] to
   // first_tap[w + 1].
   int windows = 0;
@@ -87,15 +87,20 @@ struct TurnPlan {
   int first_tap[kMostTurnWindows + 1] = {};
   int taps = 0;
   TurnTap tap[kMostTurnTaps] = {};
+  // Taps whose weights are loaded at once: those of group i are group_tap[i] to group_tap[i + 1].
+  // Window w has groups first_group[w] to first_group[w + 1].
+  int groups = 0;
+  int group_tap[kMostTurnTaps + 1] = {};
+  int first_group[kMostTurnWindows + 1] = {};
   int reach = 0;   ///< positions of every window behind its columns
   int stages = 0;  ///< of kTurnChannels channels
   UnitPlanes planes;
   // Shared memory.
   int64_t weight_bytes = 0;       ///< of kTurnChannels channels
-  int64_t weight_slot_bytes = 0;  ///< of what is loaded at once
+  int64_t weight_slot_bytes = 0;  ///< of a group; of kTurnChannels channels where resident
   bool resident = false;          ///< all weights stay in shared memory
-  int ring = 0;                   ///< slots for windows that are loaded at once,
-  int weight_ring = 0;            ///< for their weights; all of them where they are resident
+  int ring = 0;                   ///< slots for windows,
+  int weight_ring = 0;            ///< for weights; all of them where they are resident
   // Tiles.
   int rows = 0;
   int half_channels = 0;  ///< output channels of kTurnHalfRows rows
@@ -116,13 +121,9 @@ struct TurnPlan {
   int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * operand_size * parts; }
   /// Whether operands are f32 that is scaled to f16.
   bool scales() const { return operand_size < size; }
-  /// Windows that are loaded at once.
-  int windows_at_once() const { return source == TurnSource::kRows ? windows : 1; }
-  /// From a window to the next: boxes of the copy engine begin at multiples of 1024.
-  int64_t window_stride() const {
-    return round_up(int64_t{kTurnChannels} * size * positions(), 1024);
-  }
-  int64_t slot_bytes() const { return windows_at_once() * window_stride(); }
+  int64_t window_bytes() const { return int64_t{kTurnChannels} * size * positions(); }
+  /// Boxes of the copy engine begin at multiples of 1024.
+  int64_t slot_bytes() const { return round_up(window_bytes(), 1024); }
   int64_t staging_bytes() const { return rows / kTurnHalfRows * turn_half_bytes(columns, size); }
   int64_t shared_bytes() const {
     return staging_bytes() + ring * slot_bytes() + weight_ring * weight_slot_bytes;

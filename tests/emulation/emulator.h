@@ -99,6 +99,13 @@ inline int __reduce_max_sync(unsigned, int value) {
   return largest;
 }
 
+// Threads run in turn.
+inline unsigned atomicMax(unsigned* target, unsigned value) {
+  const unsigned before = *target;
+  *target = max(before, value);
+  return before;
+}
+
 template <typename T>
 T __ldg(const T* pointer) {
   return *pointer;

@@ -5,13 +5,18 @@
 #include <doctest/doctest.h>
 
 #include "layers/conv1d/cuda/arrange_units.cu"
+#include "layers/conv1d/cuda/largest_magnitude.cu"
 #include "tests/emulation/gemm_emulation.h"
 
 namespace engine::test {
 namespace {
 
-// Runs a kernel, whose operands are of type Operand; false where it has no plan.
-template <typename Operand, typename T>
+// What the tensor cores multiply.
+template <typename T>
+using Operand = std::conditional_t<sizeof(T) == 4, __half, T>;
+
+// Runs a kernel; false where it has no plan.
+template <typename T>
 bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed) {
   const Conv1dProblem& p = emulation.problem();
   const int64_t most = emulation.options().shared_bytes;
@@ -19,18 +24,24 @@ bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool
       cuda::plan_turn_gemm(p, kernel.tile, most > 0 ? most : kernel.shared_bytes, streamed);
   if (!plan.valid) return false;
   std::vector<float> row_scales;
-  Guarded<Operand> weights = packed_weights<Operand>(emulation, turn_weight_count(p, plan),
-                                                     [&](const auto& read, float* packed) {
-                                                       pack_turn_weights(p, plan, read, packed);
-                                                       row_scales = cuda::turn_row_scales(p, read);
-                                                     });
+  Guarded<Operand<T>> weights = packed_weights<Operand<T>>(
+      emulation, turn_weight_count(p, plan), [&](const auto& read, float* packed) {
+        pack_turn_weights(p, plan, read, packed);
+        row_scales = cuda::turn_row_scales(p, read);
+      });
   cuda::TurnGemm gemm = turn_gemm(p, plan);
   gemm.row_scales = row_scales.data();
   const int64_t behind = int64_t{plan.positions()} * 16;
   Guarded<T> units((p.batch * plan.planes.sample_bytes(p.groups) + behind) / sizeof(T), 0, NAN);
+  std::vector<uint32_t> largest(static_cast<size_t>(p.batch * p.groups));
   if (kernel.tile.source == cuda::TurnSource::kUnits) {
-    arrange_units(p, plan.planes, emulation.x(), units.data(), nullptr);
+    if constexpr (sizeof(T) == 4) {
+      cuda::raise_largest_magnitudes(emulation.x(), p.batch * p.groups,
+                                     p.group_inputs() * p.in_length, largest.data(), nullptr);
+    }
+    arrange_units(p, plan.planes, emulation.x(), largest.data(), units.data(), nullptr);
     gemm.units = reinterpret_cast<const char*>(units.data());
+    gemm.largest = largest.data();
   } else {
     set_rows(gemm, p, emulation.x(), cuda::emulated_tensor_map);
   }
@@ -61,12 +72,11 @@ Conv1dProblem draw_problem_for(cuda::TurnSource source, Random& random) {
   return draw_turn_problem<T>(random);
 }
 
-template <typename T, cuda::TurnSource kSource, typename Operand = T>
-void check_random_problems(const std::vector<cuda::TurnKernel>& kernels, Precision precision,
-                           double most_error) {
+template <typename T, int kParts, cuda::TurnSource kSource>
+void check_random_problems(Precision precision, double most_error) {
   int computed = 0;
   for (uint64_t seed = 0; seed < 30; ++seed) {
-    for (const cuda::TurnKernel& kernel : kernels) {
+    for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<T, kParts>()) {
       if (kernel.tile.source != kSource) continue;
       Random random(500 + seed);
       EmulatedCase c;
@@ -83,7 +93,7 @@ void check_random_problems(const std::vector<cuda::TurnKernel>& kernels, Precisi
       INFO("seed ", seed, ", ", kernel.tile.rows, " rows, ", kernel.tile.columns,
            " columns: ", to_string(c.problem));
       const double error = Emulation<T>(c, random).run(
-          [&](Emulation<T>& e) { return launch_turned<Operand>(e, kernel, streamed); });
+          [&](Emulation<T>& e) { return launch_turned(e, kernel, streamed); });
       CHECK(error < most_error);
       if (error >= 0.0) ++computed;
     }
@@ -94,28 +104,27 @@ void check_random_problems(const std::vector<cuda::TurnKernel>& kernels, Precisi
 }  // namespace
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in TF32") {
-  check_random_problems<float, cuda::TurnSource::kRows, __half>(cuda::turn_kernels_sm90<float>(),
-                                                                Precision::kTf32, 6e-4);
+  check_random_problems<float, 1, cuda::TurnSource::kRows>(Precision::kTf32, 6e-4);
 }
 
-TEST_CASE("the Hopper GEMM that turns windows on random problems, of f32 in two parts") {
-  check_random_problems<float, cuda::TurnSource::kRows, __half>(cuda::split_turn_kernels_sm90(),
-                                                                Precision::kFp32, 2e-7);
+TEST_CASE("the Hopper GEMM that turns windows on random problems, in f32") {
+  check_random_problems<float, 2, cuda::TurnSource::kRows>(Precision::kFp32, 2e-7);
 }
 
 TEST_CASE("the Hopper GEMM that turns windows on random problems, in f16") {
-  check_random_problems<__half, cuda::TurnSource::kRows>(cuda::turn_kernels_sm90<__half>(),
-                                                         Precision::kFp16, 6e-4);
+  check_random_problems<__half, 1, cuda::TurnSource::kRows>(Precision::kFp16, 6e-4);
 }
 
 TEST_CASE("the Hopper GEMM of arranged units on random problems, in TF32") {
-  check_random_problems<float, cuda::TurnSource::kUnits>(cuda::turn_kernels_sm90<float>(),
-                                                         Precision::kTf32, 6e-4);
+  check_random_problems<float, 1, cuda::TurnSource::kUnits>(Precision::kTf32, 6e-4);
+}
+
+TEST_CASE("the Hopper GEMM of arranged units on random problems, in f32") {
+  check_random_problems<float, 2, cuda::TurnSource::kUnits>(Precision::kFp32, 2e-7);
 }
 
 TEST_CASE("the Hopper GEMM of arranged units on random problems, in f16") {
-  check_random_problems<__half, cuda::TurnSource::kUnits>(cuda::turn_kernels_sm90<__half>(),
-                                                          Precision::kFp16, 6e-4);
+  check_random_problems<__half, 1, cuda::TurnSource::kUnits>(Precision::kFp16, 6e-4);
 }
 
 // Phases that fill half a tile, leave rows of it over, and do not divide sixteen rows.
@@ -140,8 +149,8 @@ TEST_CASE("the Hopper GEMM of arranged units on transposed problems of many phas
       c.blocks = 3;
       Random random(seed++);
       const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
-        const auto kernel = cuda::turn_kernel_sm90<__half, cuda::TurnSource::kUnits, 128, 192>();
-        return launch_turned<__half>(emulation, kernel, false);
+        const auto kernel = cuda::turn_kernel_sm90<__half, 1, cuda::TurnSource::kUnits, 128, 192>();
+        return launch_turned(emulation, kernel, false);
       });
       CHECK(error >= 0.0);
       CHECK(error < 6e-4);
@@ -165,8 +174,8 @@ TEST_CASE("the Hopper GEMM that turns windows on taps that lie far apart, in f16
     c.problem.dtype = DType::kF16;
     Random random(seed++);
     const double error = Emulation<__half>(c, random).run([](Emulation<__half>& emulation) {
-      const auto kernel = cuda::turn_kernel_sm90<__half, cuda::TurnSource::kRows, 64, 256>();
-      return launch_turned<__half>(emulation, kernel, false);
+      const auto kernel = cuda::turn_kernel_sm90<__half, 1, cuda::TurnSource::kRows, 64, 256>();
+      return launch_turned(emulation, kernel, false);
     });
     CHECK(error >= 0.0);
     CHECK(error < 6e-4);

@@ -1,13 +1,14 @@
 // Arranges x, [samples, channels, length], into units of neighbouring channels:
-//   target[b, g, r, u, j] = (x[b, g C + u W, p], ..., x[b, g C + u W + W - 1, p])
-// with p = j stride + first + remainder[r], W = 16 bytes of elements, C channels a group; the
-// padding mode's values beyond the ends, zeros for channels that do not exist.
+//   target[b, g, r, u, j] = (x[b, g C + 8 u, p], ..., x[b, g C + 8 u + 7, p])
+// with p = j stride + first + remainder[r], C channels a group; the padding mode's values beyond
+// the ends, zeros for channels that do not exist. f32 becomes f16 of one or two parts.
 //
-// Threads: a thread makes two units, of which it reads the W channels. Units follow each other by
+// Threads: a thread makes two units, of which it reads the eight channels. Units follow each other
+// by
 //   (b, g, u, j, r), r fastest, so that warps read neighbouring positions of a channel. Of several
 //   planes the two are neighbours, read together where they lie at an even element; of one plane,
 //   where units are stored side by side, they are a block apart. Shared memory: none.
-// Precision: as x is stored; f32 is rounded to TF32.
+// Precision: as x is stored; of f32 11 or 22 bits (half_parts.h).
 // Bytes: x read once and written once, where taps read every position; limited by that.
 // Requires: nothing; blocks are counted in 64 bits within grid.x.
 #include <cstring>
@@ -17,13 +18,14 @@
 #include "engine/cuda/launch.h"
 #include "engine/round_up.h"
 #include "layers/conv1d/cuda/arrange_units.h"
+#include "layers/conv1d/cuda/half_parts.h"
 #include "layers/conv1d/cuda/unaligned.h"
-#include "layers/conv1d/cuda/window_units.h"
 
 namespace engine::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kWidth = 8;  // channels of a unit
 
 // x and its planes.
 struct Arrangement {
@@ -31,6 +33,7 @@ struct Arrangement {
   int channels;  // of a group
   PaddingMode padding_mode;
   UnitPlanes planes;
+  const uint32_t* largest;
   FastDivide by_count;
   FastDivide by_pairs;  // (j, r) of one unit of channels, and one that lets the others begin evenly
   FastDivide by_units;
@@ -44,12 +47,6 @@ struct Arrangement {
   }
 };
 
-__device__ __forceinline__ float as_operand(float value) { return round_to_tf32(value); }
-template <typename T>
-__device__ __forceinline__ T as_operand(T value) {
-  return value;
-}
-
 template <typename T>
 struct alignas(2 * sizeof(T)) Neighbours {
   T first;
@@ -59,9 +56,8 @@ struct alignas(2 * sizeof(T)) Neighbours {
 // One unit to be made.
 template <typename T>
 struct ArrangedUnit {
-  static constexpr int kWidth = kUnitElements<T>;
-
   uint4* place = nullptr;  // where it goes, if there is one
+  float scale;             // of f32
   const T* source;         // of its first channel
   int existing = 0;        // channels; none beyond x where padding is zeros
   T values[kWidth];
@@ -78,8 +74,10 @@ struct ArrangedUnit {
     const int unit = static_cast<int>(unit_row - group * a.planes.units);
     const int64_t j = a.by_count.quotient(pair);
     const int r = static_cast<int>(pair - j * a.planes.count);
-    const int64_t row = (group * a.planes.count + r) * a.planes.units + unit;
+    const int64_t plane = (group * a.planes.count + r) * a.planes.units * a.planes.parts;
+    const int64_t row = plane + unit + unit / kUnitsOfStage * kUnitsOfStage * (a.planes.parts - 1);
     place = target + row * a.planes.length + j;
+    if constexpr (sizeof(T) == 4) scale = __uint_as_float(HalfScale(a.largest[group]).bits);
     const int64_t position = a.position(j, r);
     source = x + (group * a.channels + int64_t{unit} * kWidth) * a.in_length + position;
     const bool inside = position >= 0 && position < a.in_length;
@@ -88,7 +86,7 @@ struct ArrangedUnit {
   __device__ __forceinline__ void load(const Arrangement& a) {
 #pragma unroll
     for (int e = 0; e < kWidth; ++e) {
-      if (e < existing) values[e] = as_operand(source[e * a.in_length]);
+      if (e < existing) values[e] = source[e * a.in_length];
     }
   }
   // Whether `next` can be read together with this one.
@@ -103,14 +101,32 @@ struct ArrangedUnit {
     for (int e = 0; e < kWidth; ++e) {
       if (e >= existing) continue;
       const auto two = *reinterpret_cast<const Neighbours<T>*>(source + e * a.in_length);
-      values[e] = as_operand(two.first);
-      next.values[e] = as_operand(two.second);
+      values[e] = two.first;
+      next.values[e] = two.second;
     }
   }
-  __device__ __forceinline__ void store() const {
-    uint4 bits;
-    memcpy(&bits, values, sizeof bits);
-    if (place != nullptr) *place = bits;
+  __device__ __forceinline__ void store(const Arrangement& a) const {
+    if (place == nullptr) return;
+    if constexpr (sizeof(T) == 4) {
+      store_parts(a);
+    } else {
+      uint4 bits;
+      memcpy(&bits, values, sizeof bits);
+      *place = bits;
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void store_parts(const Arrangement& a) const {
+    uint4 big, rest;
+#pragma unroll
+    for (int i = 0; i < kWidth / 2; ++i) {
+      const HalfPartsOfPair parts(values[2 * i] * scale, values[2 * i + 1] * scale);
+      (&big.x)[i] = parts.big;
+      (&rest.x)[i] = parts.rest;
+    }
+    *place = big;
+    if (a.planes.parts == 2) place[kUnitsOfStage * a.planes.length] = rest;
   }
 };
 
@@ -128,14 +144,14 @@ __global__ void __launch_bounds__(kThreads)
     one.load(a);
     other.load(a);
   }
-  one.store();
-  other.store();
+  one.store(a);
+  other.store(a);
 }
 
 }  // namespace
 
-void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void* x, void* target,
-                   CudaStream stream) {
+void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void* x,
+                   const uint32_t* largest, void* target, CudaStream stream) {
   const int64_t pairs = planes.length * planes.count;
   const int odd = static_cast<int>((planes.first + planes.remainder[0]) & 1);
   const int64_t indices = round_up(pairs + odd, 2);
@@ -143,6 +159,7 @@ void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void*
                                 static_cast<int>(p.group_inputs()),
                                 p.padding_mode,
                                 planes,
+                                largest,
                                 FastDivide(planes.count),
                                 FastDivide(indices),
                                 FastDivide(planes.units),

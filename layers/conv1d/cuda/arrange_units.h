@@ -11,24 +11,28 @@
 namespace engine::cuda {
 
 inline constexpr int kMostPlanes = 16;
+inline constexpr int kUnitsOfStage = 4;
 
-/// [sample][group][plane][unit of channels][position] units. Position j of plane r is input
-/// position j stride + first + remainder[r], padding included; channels that do not exist are
-/// zeros.
+/// [sample][group][plane][stage][part][unit of channels][position] units: a stage has kUnitsOfStage
+/// of each part, of f32 in f16 (half_parts.h) one or two. Position j of plane r is input position
+/// j stride + first + remainder[r], padding included; channels that do not exist are zeros.
 struct UnitPlanes {
   int count = 0;
   int64_t stride = 1;
   int64_t first = 0;
   int remainder[kMostPlanes] = {};
-  int units = 0;       ///< of a plane
+  int units = 0;       ///< of channels, of a plane
+  int parts = 1;       ///< of each
   int64_t length = 0;  ///< positions of a plane
 
-  int64_t sample_bytes(int64_t groups) const { return groups * count * units * length * 16; }
+  int64_t sample_bytes(int64_t groups) const {
+    return groups * count * units * parts * length * 16;
+  }
 };
 
-/// Arranges the samples of x, of problem.batch, at `target`. Rounds to TF32 in that precision. The
-/// next kernel may begin early.
+/// Arranges the samples of x, of problem.batch, at `target`. f32 is scaled for what is the largest
+/// magnitude of each sample and group, as bits at `largest`. The next kernel may begin early.
 void arrange_units(const Conv1dProblem& problem, const UnitPlanes& planes, const void* x,
-                   void* target, CudaStream stream);
+                   const uint32_t* largest, void* target, CudaStream stream);
 
 }  // namespace engine::cuda

@@ -4,12 +4,15 @@
 //   scale * value = big + rest / 2^11,  big = f16(scale * value),
 //   rest = f16(2^11 (scale * value - big)).
 // TF32 is the big part alone: 11 bits, of values down to 2^-28 of the largest; of smaller ones what
-// is less than 2^-39 of the largest is lost. f32 has both parts: 22 bits, of values down to 2^-27 of
-// the largest; of smaller ones what is less than 2^-50 of it is lost. Its products are big big +
+// is less than 2^-39 of the largest is lost. f32 has both parts: 22 bits, of values down to 2^-27
+// of the largest; of smaller ones what is less than 2^-50 of it is lost. Its products are big big +
 // (big rest + rest big) / 2^11; rest rest is less than f32 rounds.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <cstdint>
+#include <cstring>
 
 #include "engine/cuda/host_device.h"
 
@@ -32,5 +35,34 @@ struct HalfScale {
     inverse_bits = (2 * kBias - exponent) << 23;
   }
 };
+
+#if defined(__CUDACC__) || defined(ENGINE_EMULATED)
+
+/// Magnitudes are compared as integers by which those that are not finite are the least.
+inline constexpr int kNoMagnitude = 0x00800000;
+
+__device__ __forceinline__ int larger_magnitude(int magnitude, float value) {
+  return max(magnitude, static_cast<int>((__float_as_uint(value) & 0x7fffffffu) + kNoMagnitude));
+}
+/// Its bits as those of f32.
+__device__ __forceinline__ uint32_t magnitude_bits(int magnitude) {
+  return static_cast<uint32_t>(magnitude - kNoMagnitude);
+}
+
+/// Two neighbouring values, which are scaled already, as words of two in f16.
+struct HalfPartsOfPair {
+  uint32_t big;
+  uint32_t rest;
+
+  __device__ __forceinline__ HalfPartsOfPair(float a, float b) {
+    const __half2 bigs = __floats2half2_rn(a, b);
+    const __half2 rests = __floats2half2_rn(kRestScale * (a - __low2float(bigs)),
+                                            kRestScale * (b - __high2float(bigs)));
+    memcpy(&big, &bigs, sizeof big);
+    memcpy(&rest, &rests, sizeof rest);
+  }
+};
+
+#endif
 
 }  // namespace engine::cuda

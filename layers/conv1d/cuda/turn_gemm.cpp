@@ -24,7 +24,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.out_length = p.out_length;
   g.group_outputs = static_cast<int>(p.group_outputs());
   g.plane_count = plan.planes.count;
-  g.plane_units = plan.planes.units;
+  g.plane_units = plan.planes.units * plan.planes.parts;
   g.plane_length = plan.planes.length;
   std::copy_n(plan.plane, plan.windows, g.plane);
   g.phases = plan.phases();

@@ -22,8 +22,9 @@ struct TurnGemm {
   TensorMap sides;
   // Of units, as in UnitPlanes.
   const char* units;
+  const uint32_t* largest;  // of f32: the largest magnitude of each sample and group, as bits
   int plane_count;
-  int plane_units;
+  int plane_units;  // with their parts
   int64_t plane_length;
   int plane[kMostTurnWindows];
   const void* weights;

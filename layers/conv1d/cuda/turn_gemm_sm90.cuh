@@ -39,14 +39,13 @@
 
 namespace engine::cuda {
 
-// Operand: what the tensor cores multiply, kOperandParts of it for an element.
-template <typename Element, typename OperandType, int kOperandPartCount, TurnSource kFrom,
-          int kRowCount, int kColumnCount>
+template <typename Element, int kOperandPartCount, TurnSource kFrom, int kRowCount,
+          int kColumnCount>
 struct TurnTile {
   using T = Element;
-  using Operand = OperandType;
-  static constexpr int kOperandParts = kOperandPartCount;
-  static constexpr bool kScales = !std::is_same_v<T, Operand>;  // f32 to f16
+  static constexpr bool kScales = sizeof(T) == 4;  // to f16, which is what is multiplied,
+  using Operand = std::conditional_t<kScales, __half, T>;
+  static constexpr int kOperandParts = kOperandPartCount;  // of an element
   static constexpr int kRows = kRowCount;
   static constexpr int kTileColumns = kColumnCount;
   static constexpr bool kTurns = kFrom == TurnSource::kRows;  // else units are arranged
@@ -61,13 +60,14 @@ struct TurnTile {
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
-  static constexpr int kTurningWarps = kScales ? 4 : 3;  // of units they have nothing to do
-  static constexpr int kStoringWarps = kScales ? 3 : 4;
-  static constexpr int kThreads = kMultipliers + 32 * (1 + kTurningWarps + kStoringWarps);
+  static constexpr int kTurningWarps = kTurns && kScales ? 4 : 3;  // of units idle
+  static constexpr int kStoringWarps = kOperandParts == 2 ? 3 : 4;
+  static constexpr int kOtherWarps = (1 + kTurningWarps + kStoringWarps + 3) / 4 * 4;
+  static constexpr int kThreads = kMultipliers + 32 * kOtherWarps;
   // Of a thread: what it begins with, and what the others leave to those that multiply.
   static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
-  static constexpr int kMultiplierRegisters = 168;
-  static constexpr int kOtherRegisters = 88;
+  static constexpr int kMultiplierRegisters = kOtherWarps > 8 ? 120 : kTurns ? 168 : 192;
+  static constexpr int kOtherRegisters = kOtherWarps > 8 ? 80 : kTurns ? 88 : 64;
   static_assert(kMultipliers * kMultiplierRegisters + (kThreads - kMultipliers) * kOtherRegisters <=
                 kThreads * kRegisters);
 };
@@ -138,7 +138,7 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
 template <typename Tile>
 __device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
                                             int64_t position, uint32_t window, Barrier& loaded) {
-  constexpr int kUnits = kStageUnits<Tile>;
+  constexpr int kUnits = kStageUnits<Tile> * Tile::kOperandParts;
   const int bytes = p.positions * kUnitBytes;
   const int64_t first = (plane * p.plane_units + stage * kUnits) * p.plane_length + position;
   if (threadIdx.x % 32 == 0) {
@@ -214,9 +214,8 @@ __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
 template <typename Tile>
 __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   constexpr int kMeeting = 1;
-  using Turner = std::conditional_t<sizeof(typename Tile::T) == 4, FloatTurner, HalfTurner>;
   TurnShared& shared = *memory.shared;
-  const WindowTurner<Turner, Tile::kTurningWarps, kMeeting> turner(p.side_count, warp);
+  const WindowTurner<Tile::kTurningWarps, kMeeting> turner(p.side_count, warp);
   RingPosition at;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     for (int i = 0; i < p.stages * p.window_count; ++i, at.advance(p.ring)) {
@@ -252,6 +251,12 @@ __device__ void scale_windows(const TurnGemm& p, const TurnMemory<Tile>& memory,
   }
 }
 
+// That of arranged units in f32.
+__device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, const GemmTilePlace& place) {
+  const HalfScale scale(__ldg(p.largest + place.sample * p.groups + place.group));
+  return __uint_as_float(scale.inverse_bits);
+}
+
 // The sums of a warpgroup, and its products. Sums of scaled operands are as large as the last
 // window's products, whose inverse scale is theirs.
 template <typename TileType>
@@ -279,6 +284,9 @@ struct TurnProducts {
       if (last_weights >= 0) memory.shared->weights_used[last_weights].arrive();
     }
     last = last_weights = -1;
+  }
+  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place) {
+    if constexpr (Tile::kScales && !Tile::kTurns) inverse_scale = inverse_scale_of(p, place);
   }
   __device__ __forceinline__ void finish() {
     wgmma_wait<0>();
@@ -318,7 +326,9 @@ struct TurnProducts {
     int tap = uniform(p.group_tap[group]);
     const int end = uniform(p.group_tap[group + 1]);
     await();
-    if constexpr (Tile::kScales) follow_scale(memory.shared->inverse_scale[slot], first);
+    if constexpr (Tile::kScales && Tile::kTurns) {
+      follow_scale(memory.shared->inverse_scale[slot], first);
+    }
     start_tap(window, weights, tap, first);
     wgmma_wait<1>();
     release_last();
@@ -344,7 +354,7 @@ struct TurnProducts {
 template <typename TileType>
 struct SplitProducts {
   using Tile = TileType;
-  static constexpr float inverse_scale = 1.0f;
+  static constexpr float inverse_scale = 1.0f;  // of sums
   static constexpr int kTapsAtOnce = 4;
   static_assert(Tile::kParts == 1);
 
@@ -354,12 +364,16 @@ struct SplitProducts {
   int column;
   float sums[1][Tile::kColumns / 2];
   float part[Tile::kColumns / 2];
+  float unit_scale;  // the inverse one of arranged units
 
   __device__ __forceinline__ SplitProducts(const TurnGemm& gemm, const TurnMemory<Tile>& shared)
       : p(gemm), memory(shared) {
     const int warpgroup = threadIdx.x / 128;
     half = warpgroup % Tile::kRowGroups;
     column = warpgroup / Tile::kRowGroups * Tile::kColumns;
+  }
+  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place) {
+    if constexpr (!Tile::kTurns) unit_scale = inverse_scale_of(p, place);
   }
   __device__ __forceinline__ void finish() const {}
   // Starts the products of a tap, of the parts of weights and x that begin at these units.
@@ -420,7 +434,7 @@ struct SplitProducts {
     int tap = uniform(p.group_tap[group]);
     const int end = uniform(p.group_tap[group + 1]);
     await();
-    const float scale = memory.shared->inverse_scale[slot];
+    const float scale = Tile::kTurns ? memory.shared->inverse_scale[slot] : unit_scale;
     sum_rest(window, weights, tap, end, scale);
 #pragma unroll 1
     for (; tap < end; tap += kTapsAtOnce) {
@@ -447,8 +461,9 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
   RowFinish<Tile::kScales> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
     // A block that keeps its weights keeps its rows.
-    if (!p.resident)
-      finish = RowFinish<Tile::kScales>(p, place_of(p, tile, p.tile_channels), products);
+    const GemmTilePlace place = place_of(p, tile, p.tile_channels);
+    if (!p.resident) finish = RowFinish<Tile::kScales>(p, place, products);
+    products.begin_tile(place);
     for (int stage = 0; stage < p.stages; ++stage) {
       for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
         const int end = p.first_group[w + 1];
@@ -523,10 +538,12 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   }
   give_up_registers<Tile::kOtherRegisters>();
   const int warp = static_cast<int>(uniform((threadIdx.x - Tile::kMultipliers) / 32));
-  if (warp > Tile::kTurningWarps) {
-    store_tiles<Tile>(p, memory, warp - 1 - Tile::kTurningWarps);
+  const int storing_warp = warp - 1 - Tile::kTurningWarps;
+  if (storing_warp >= Tile::kStoringWarps) return;
+  if (storing_warp >= 0) {
+    store_tiles<Tile>(p, memory, storing_warp);
   } else if (warp > 0) {
-    if constexpr (Tile::kScales) {
+    if constexpr (Tile::kTurns && Tile::kScales) {
       scale_windows<Tile>(p, memory, warp - 1);
     } else if constexpr (Tile::kTurns) {
       turn_windows<Tile>(p, memory, warp - 1);
@@ -552,36 +569,26 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <typename T, TurnSource kSource, int kRows, int kColumns, typename Operand = T,
-          int kParts = 1>
+template <typename T, int kParts, TurnSource kSource, int kRows, int kColumns>
 TurnKernel turn_kernel_sm90() {
   constexpr int64_t kSharedBytes = 227 * 1024;
-  using Tile = TurnTile<T, Operand, kParts, kSource, kRows, kColumns>;
+  using Tile = TurnTile<T, kParts, kSource, kRows, kColumns>;
   return {{kSource, kRows, kColumns}, kSharedBytes - kTurnSharedBytes, launch_turn_gemm<Tile>};
 }
 
-/// Those of one type. Windows of units may have any columns; in TF32 192 leave room for two slots
-/// only, which is slower (dac_up_s8: 0.45 ms for 0.39).
-template <typename T>
+/// Those of one type, with operands of kParts parts. Windows of units may have any columns.
+template <typename T, int kParts>
 std::vector<TurnKernel> turn_kernels_sm90() {
   constexpr int kColumns = kTurnColumnBytes / sizeof(T);
-  using RowOperand = std::conditional_t<sizeof(T) == 4, __half, T>;
   std::vector<TurnKernel> kernels = {
-      turn_kernel_sm90<T, TurnSource::kRows, 128, kColumns, RowOperand>(),
-      turn_kernel_sm90<T, TurnSource::kRows, 64, kColumns, RowOperand>(),
-      turn_kernel_sm90<T, TurnSource::kUnits, 128, kColumns>(),
-      turn_kernel_sm90<T, TurnSource::kUnits, 64, kColumns>()};
+      turn_kernel_sm90<T, kParts, TurnSource::kRows, 128, kColumns>(),
+      turn_kernel_sm90<T, kParts, TurnSource::kRows, 64, kColumns>(),
+      turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, kColumns>(),
+      turn_kernel_sm90<T, kParts, TurnSource::kUnits, 64, kColumns>()};
   if constexpr (sizeof(T) == 2) {
-    kernels.push_back(turn_kernel_sm90<T, TurnSource::kUnits, 128, 192>());
+    kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 192>());
   }
   return kernels;
-}
-
-/// Those of f32 in two parts.
-inline std::vector<TurnKernel> split_turn_kernels_sm90() {
-  constexpr int kColumns = kTurnColumnBytes / sizeof(float);
-  return {turn_kernel_sm90<float, TurnSource::kRows, 128, kColumns, __half, 2>(),
-          turn_kernel_sm90<float, TurnSource::kRows, 64, kColumns, __half, 2>()};
 }
 
 }  // namespace engine::cuda

@@ -2,6 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_bf16() { return turn_kernels_sm90<__nv_bfloat16>(); }
+std::vector<TurnKernel> turn_kernels_sm90_bf16() { return turn_kernels_sm90<__nv_bfloat16, 1>(); }
 
 }  // namespace engine::cuda

@@ -2,6 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_fp16() { return turn_kernels_sm90<__half>(); }
+std::vector<TurnKernel> turn_kernels_sm90_fp16() { return turn_kernels_sm90<__half, 1>(); }
 
 }  // namespace engine::cuda

@@ -2,6 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_fp32() { return split_turn_kernels_sm90(); }
+std::vector<TurnKernel> turn_kernels_sm90_fp32() { return turn_kernels_sm90<float, 2>(); }
 
 }  // namespace engine::cuda

@@ -2,6 +2,6 @@
 
 namespace engine::cuda {
 
-std::vector<TurnKernel> turn_kernels_sm90_tf32() { return turn_kernels_sm90<float>(); }
+std::vector<TurnKernel> turn_kernels_sm90_tf32() { return turn_kernels_sm90<float, 1>(); }
 
 }  // namespace engine::cuda

@@ -6,7 +6,6 @@
 #include <set>
 #include <vector>
 
-#include "engine/cuda/blas.h"
 #include "layers/conv1d/conv1d_taps.h"
 #include "layers/conv1d/cuda/gemm_deal.h"
 #include "layers/conv1d/cuda/half_parts.h"
@@ -208,7 +207,6 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.source = tile.source;
   plan.fold = fold_phases(tap_problem(p).taps, 1);
   plan.size = static_cast<int>(size_of(p.dtype));
-  plan.operand_size = plan.source == TurnSource::kRows ? 2 : plan.size;
   plan.parts = p.precision == Precision::kFp32 ? 2 : 1;
   plan.columns = tile.columns;
   if (plan.fold.taps > kMostTurnTaps || !in_range(p, plan)) return plan;
@@ -227,7 +225,8 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.advance = plan.columns - (overlap ? kSectorBytes / plan.size : 0);
   plan.column_tiles = ceil_divide(columns, plan.advance);
   plan.tiles = p.batch * p.groups * plan.row_tiles * plan.column_tiles;
-  plan.planes.units = plan.stages * kTurnChannels / plan.unit_width();
+  plan.planes.units = plan.stages * kUnitsOfStage;
+  plan.planes.parts = plan.parts;
   plan.planes.length = plane_length(plan, columns);
   lay_shared_memory(plan, p.groups, shared_bytes, streamed);
   plan.tile_cycles = tile_cycles(plan);
@@ -252,7 +251,7 @@ void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
                         c < p.group_inputs() && tap >= 0;
     if (!exists) return 0.0f;
     const float value = weight(g, m, c, tap);
-    if (!plan.scales()) return p.precision == Precision::kTf32 ? round_to_tf32(value) : value;
+    if (!plan.scales()) return value;
     return half_part(value / scales[static_cast<size_t>(g * p.group_outputs() + m)], part);
   };
   const int width = kUnitBytes / plan.operand_size;

@@ -76,7 +76,7 @@ struct TurnPlan {
   TurnSource source = TurnSource::kRows;
   PhaseFold fold;
   int size = 0;          ///< bytes of an element of x and y,
-  int operand_size = 0;  ///< of one of a part of what is multiplied
+  int operand_size = 2;  ///< of one of a part of what is multiplied
   int parts = 1;         ///< of f32 two (half_parts.h)
   int columns = 0;       ///< of a tile
   // Windows of kTurnChannels channels, and their taps: those of window w are first_tap[w] to
@@ -121,7 +121,11 @@ struct TurnPlan {
   int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * operand_size * parts; }
   /// Whether operands are f32 that is scaled to f16.
   bool scales() const { return operand_size < size; }
-  int64_t window_bytes() const { return int64_t{kTurnChannels} * size * positions(); }
+  /// Windows of rows are as large as x.
+  int64_t window_bytes() const {
+    const int bytes = source == TurnSource::kRows ? size : operand_size * parts;
+    return int64_t{kTurnChannels} * bytes * positions();
+  }
   /// Boxes of the copy engine begin at multiples of 1024.
   int64_t slot_bytes() const { return round_up(window_bytes(), 1024); }
   int64_t staging_bytes() const { return rows / kTurnHalfRows * turn_half_bytes(columns, size); }

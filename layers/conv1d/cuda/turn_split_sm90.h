@@ -5,8 +5,6 @@
 // the big parts of all channels, then the rest. Two parts are as many bytes as before.
 #pragma once
 
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
 #include "engine/cuda/hopper.h"
@@ -28,9 +26,9 @@ class SplitTurner {
 
   __device__ __forceinline__ SplitTurner(int sides, int warp)
       : positions_(kTurnBoxes * 32 + sides * kSideWidth),
-        sides_(sides),
         warp_(warp),
-        lane_(threadIdx.x % 32) {}
+        lane_(threadIdx.x % 32),
+        has_side_(lane_ / kSideWidth < sides) {}
 
   /// Turns the window at a shared address, with a scale for what is in it and for `largest`, which
   /// grows to that; both are magnitudes as bits. Returns the inverse of the scale. The warps leave
@@ -40,11 +38,10 @@ class SplitTurner {
     Words boxes[kTurnBoxes], side = {};
 #pragma unroll
     for (int box = 0; box < kTurnBoxes; ++box) load_box(window + box * kTurnBoxBytes, boxes[box]);
-    const bool has_side = lane_ / kSideWidth < sides_;
-    if (has_side) load_side(window + kTurnWindowBytes, side);
-    int magnitude = max(static_cast<int>(largest) + kFiniteOnly, largest_of(side));
+    if (has_side_) load_side(window + kTurnWindowBytes, side);
+    int magnitude = larger(static_cast<int>(largest) + kNoMagnitude, side);
 #pragma unroll
-    for (const Words& words : boxes) magnitude = max(magnitude, largest_of(words));
+    for (const Words& words : boxes) magnitude = larger(magnitude, words);
     largest = largest_of_all(magnitude, meeting);
     const HalfScale scale(largest);
     const float factor = __uint_as_float(scale.bits);
@@ -52,24 +49,22 @@ class SplitTurner {
     for (int box = 0; box < kTurnBoxes; ++box) {
       store(window, box * 32 + lane_, boxes[box], factor);
     }
-    if (has_side) store(window, kTurnBoxes * 32 + lane_, side, factor);
+    if (has_side_) store(window, kTurnBoxes * 32 + lane_, side, factor);
     return __uint_as_float(scale.inverse_bits);
   }
 
  private:
   static constexpr int kSideWidth = kUnitBytes / sizeof(float);  // positions
   static_assert(kMostTurnSides * kSideWidth == 32, "a lane has a position of the sides");
-  // Magnitudes are compared as integers from here on, where what is not finite is negative.
-  static constexpr int kFiniteOnly = 0x00800000;
 
-  using Words = uint32_t[kSplitUnitChannels];
+  using Words = uint32_t[kSplitUnitChannels];  // of a position
 
   __device__ __forceinline__ void load_box(uint32_t box, Words& words) const {
     constexpr int kRowBytes = kSwizzledUnits * kUnitBytes;
     box += warp_ * kSplitUnitChannels * kRowBytes;
 #pragma unroll
     for (int i = 0; i < kSplitUnitChannels; ++i) {
-      words[i] = load_shared(box + i * kRowBytes + (lane_ * 4 ^ i % 8 * kUnitBytes));
+      words[i] = load_shared(box + i * kRowBytes + (lane_ * 4 ^ i * kUnitBytes));
     }
   }
   __device__ __forceinline__ void load_side(uint32_t sides, Words& words) const {
@@ -78,13 +73,12 @@ class SplitTurner {
 #pragma unroll
     for (int i = 0; i < kSplitUnitChannels; ++i) words[i] = load_shared(first + i * kUnitBytes);
   }
-  __device__ __forceinline__ static int largest_of(const Words& words) {
-    int largest = kFiniteOnly;
+  __device__ __forceinline__ static int larger(int magnitude, const Words& words) {
 #pragma unroll
     for (const uint32_t word : words) {
-      largest = max(largest, static_cast<int>((word & 0x7fffffff) + kFiniteOnly));
+      magnitude = larger_magnitude(magnitude, __uint_as_float(word));
     }
-    return largest;
+    return magnitude;
   }
   // That of all warps, each of which gives its lanes' own.
   __device__ __forceinline__ uint32_t largest_of_all(int mine, uint32_t meeting) const {
@@ -95,19 +89,17 @@ class SplitTurner {
     for (int w = 0; w < kWarps; ++w) {
       largest = max(largest, static_cast<int>(load_shared(meeting + 4 * w)));
     }
-    return static_cast<uint32_t>(largest - kFiniteOnly);
+    return magnitude_bits(largest);
   }
   __device__ __forceinline__ void store(uint32_t window, int position, const Words& words,
-                                        float factor) const {
+                                        float scale) const {
     uint32_t big[kSplitUnitChannels / 2], rest[kSplitUnitChannels / 2];
 #pragma unroll
     for (int i = 0; i < kSplitUnitChannels / 2; ++i) {
-      const float a = __uint_as_float(words[2 * i]) * factor;
-      const float b = __uint_as_float(words[2 * i + 1]) * factor;
-      const __half2 bigs = __floats2half2_rn(a, b);
-      big[i] = word_of(bigs);
-      rest[i] = word_of(__floats2half2_rn(kRestScale * (a - __low2float(bigs)),
-                                          kRestScale * (b - __high2float(bigs))));
+      const HalfPartsOfPair parts(__uint_as_float(words[2 * i]) * scale,
+                                  __uint_as_float(words[2 * i + 1]) * scale);
+      big[i] = parts.big;
+      rest[i] = parts.rest;
     }
     const uint32_t unit = window + (warp_ * positions_ + position) * kUnitBytes;
     store_shared_16(unit, {big[0], big[1], big[2], big[3]});
@@ -116,16 +108,11 @@ class SplitTurner {
                       {rest[0], rest[1], rest[2], rest[3]});
     }
   }
-  __device__ __forceinline__ static uint32_t word_of(__half2 pair) {
-    uint32_t word;
-    memcpy(&word, &pair, sizeof word);
-    return word;
-  }
 
   int positions_;
-  int sides_;
   int warp_;
   int lane_;
+  bool has_side_;
 };
 
 }  // namespace engine::cuda

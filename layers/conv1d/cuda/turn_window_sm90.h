@@ -55,59 +55,13 @@ class HalfTurner {
   uint32_t turned_;
 };
 
-/// How f32 elements are turned, and rounded to TF32: units have four channels. Of a box 4 channels
-/// x 32 positions at once, of a side 32 channels x 4 positions.
-class FloatTurner {
- public:
-  static constexpr int kUnitPositions = 4;
-
-  __device__ __forceinline__ explicit FloatTurner(int positions)
-      : positions_(positions), lane_(threadIdx.x % 32) {}
-  __device__ __forceinline__ void load(uint32_t box, int part, uint32_t (&words)[4]) const {
-    constexpr int kRowBytes = kSwizzledUnits * kUnitBytes;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int channel = 4 * part + i;
-      words[i] = load_shared(box + channel * kRowBytes + (lane_ * 4 ^ channel % 8 * kUnitBytes));
-    }
-  }
-  __device__ __forceinline__ void store(uint32_t window, int box, int part,
-                                        const uint32_t (&words)[4]) const {
-    store_rounded(window, part, box * 32 + lane_, words);
-  }
-  __device__ __forceinline__ void load_side(uint32_t side, uint32_t (&words)[4]) const {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      words[i] = load_shared(side + (lane_ / 4 * 4 + i) * kUnitBytes + lane_ % 4 * 4);
-    }
-  }
-  __device__ __forceinline__ void store_side(uint32_t window, int unit,
-                                             const uint32_t (&words)[4]) const {
-    store_rounded(window, lane_ / 4, unit * kUnitPositions + lane_ % 4, words);
-  }
-
- private:
-  __device__ __forceinline__ void store_rounded(uint32_t window, int channels, int position,
-                                                const uint32_t (&words)[4]) const {
-    uint4 unit;
-    unit.x = __float_as_uint(round_to_tf32(__uint_as_float(words[0])));
-    unit.y = __float_as_uint(round_to_tf32(__uint_as_float(words[1])));
-    unit.z = __float_as_uint(round_to_tf32(__uint_as_float(words[2])));
-    unit.w = __float_as_uint(round_to_tf32(__uint_as_float(words[3])));
-    store_shared_16(window + (channels * positions_ + position) * kUnitBytes, unit);
-  }
-
-  int positions_;
-  int lane_;
-};
-
 /// Turns windows with their sides where they lie. kWarps warps, of which this is number `warp`,
 /// meet at the named barrier kMeeting.
-template <typename Turner, int kWarps, int kMeeting>
+template <int kWarps, int kMeeting>
 class WindowTurner {
  public:
   __device__ __forceinline__ WindowTurner(int sides, int warp)
-      : sides_(sides), warp_(warp), turner_((kBoxedUnits + sides) * Turner::kUnitPositions) {}
+      : sides_(sides), warp_(warp), turner_((kBoxedUnits + sides) * HalfTurner::kUnitPositions) {}
 
   /// Turns the window at a shared address.
   __device__ __forceinline__ void turn(uint32_t window) const {
@@ -153,7 +107,7 @@ class WindowTurner {
 
   int sides_;
   int warp_;
-  Turner turner_;
+  HalfTurner turner_;
 };
 
 }  // namespace engine::cuda

@@ -62,6 +62,7 @@ const WarpValue* warp_exchange(const WarpValue& value);
 #define __grid_constant__
 #define __noinline__
 
+using std::isinf;
 using std::isnan;
 using std::max;
 using std::min;
@@ -89,14 +90,12 @@ inline unsigned __reduce_add_sync(unsigned, unsigned value) {
   return sum;
 }
 
-inline int __reduce_max_sync(unsigned, int value) {
-  const auto* given =
-      engine::test::emulator::warp_exchange({{static_cast<uint64_t>(static_cast<int64_t>(value))}});
-  int largest = value;
+inline unsigned __reduce_max_sync(unsigned, unsigned value) {
+  const auto* given = engine::test::emulator::warp_exchange({{value}});
   for (int lane = 0; lane < 32; ++lane) {
-    largest = max(largest, static_cast<int>(given[lane].words[0]));
+    value = max(value, static_cast<unsigned>(given[lane].words[0]));
   }
-  return largest;
+  return value;
 }
 
 // Threads run in turn.

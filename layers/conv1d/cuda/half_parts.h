@@ -38,15 +38,11 @@ struct HalfScale {
 
 #if defined(__CUDACC__) || defined(ENGINE_EMULATED)
 
-/// Magnitudes are compared as integers by which those that are not finite are the least.
-inline constexpr int kNoMagnitude = 0x00800000;
-
-__device__ __forceinline__ int larger_magnitude(int magnitude, float value) {
-  return max(magnitude, static_cast<int>((__float_as_uint(value) & 0x7fffffffu) + kNoMagnitude));
-}
-/// Its bits as those of f32.
-__device__ __forceinline__ uint32_t magnitude_bits(int magnitude) {
-  return static_cast<uint32_t>(magnitude - kNoMagnitude);
+/// The larger one, as bits, of a magnitude and that of a value, where that is finite.
+__device__ __forceinline__ uint32_t larger_magnitude(uint32_t magnitude, float value) {
+  constexpr uint32_t kInfinity = 0x7f800000;
+  const uint32_t bits = __float_as_uint(value) & 0x7fffffffu;
+  return bits < kInfinity ? max(magnitude, bits) : magnitude;
 }
 
 /// Two neighbouring values, which are scaled already, as words of two in f16.

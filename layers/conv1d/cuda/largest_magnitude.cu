@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kBlockThreads)
   const auto behind = static_cast<int>(reinterpret_cast<uintptr_t>(first) / sizeof(float) % 4);
   const int head = min(-behind & 3, count), vectors = (count - head) / 4;
   const int thread = static_cast<int>(threadIdx.x);
-  int found = kNoMagnitude;
+  uint32_t found = 0;
   if (thread < head) found = larger_magnitude(found, first[thread]);
   const auto* vector = reinterpret_cast<const float4*>(first + head);
 #pragma unroll 4
@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kBlockThreads)
   const int tail = head + 4 * vectors + thread;
   if (tail < count) found = larger_magnitude(found, first[tail]);
   found = __reduce_max_sync(0xffffffffu, found);
-  if (thread % 32 == 0) atomicMax(largest + row, magnitude_bits(found));
+  if (thread % 32 == 0) atomicMax(largest + row, found);
 }
 
 }  // namespace

@@ -60,7 +60,8 @@ struct TurnTile {
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
-  static constexpr int kTurningWarps = kTurns && kScales ? 4 : 3;  // of units idle
+  // Of units the turning warps have nothing to do.
+  static constexpr int kTurningWarps = kTurns && kScales ? kSplitUnits : 3;
   static constexpr int kStoringWarps = kOperandParts == 2 ? 3 : 4;
   static constexpr int kOtherWarps = (1 + kTurningWarps + kStoringWarps + 3) / 4 * 4;
   static constexpr int kThreads = kMultipliers + 32 * kOtherWarps;
@@ -82,7 +83,7 @@ struct TurnShared {
   Barrier staged[2];  // a half tile's results
   Barrier stored[2];
   float inverse_scale[kMostTurnRing];  // of windows that are scaled
-  uint32_t meeting[2][kSplitUnits];    // of the turning warps, for windows in turns
+  uint32_t magnitude[2][kSplitUnits];  // of what the turning warps have, for windows in turns
 };
 inline constexpr int kTurnSharedBytes = 512;
 static_assert(sizeof(TurnShared) <= kTurnSharedBytes);
@@ -228,22 +229,39 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, 
   }
 }
 
-// The same of f32, which they scale: where the sums of a tile follow the scales of its windows,
-// these only become smaller.
+// The largest of what the turning warps give, a lane of each; they leave words at `meeting`, which
+// is another place than in the call before.
+__device__ __forceinline__ uint32_t largest_of_warps(uint32_t mine, int warp, uint32_t meeting) {
+  constexpr int kMeeting = 1;
+  if (threadIdx.x % 32 == 0) store_shared(meeting + 4 * warp, mine);
+  named_barrier(kMeeting, 32 * kSplitUnits);
+  uint32_t largest = mine;
+#pragma unroll
+  for (int w = 0; w < kSplitUnits; ++w) largest = max(largest, load_shared(meeting + 4 * w));
+  return largest;
+}
+
+// The turning warps of f32, which they scale, each a unit. Where the sums of a tile follow the
+// scales of its windows, these only become smaller: each is for the windows before, too.
 template <typename Tile>
 __device__ void scale_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   TurnShared& shared = *memory.shared;
-  const SplitTurner<Tile::kOperandParts, 1> turner(p.side_count, warp);
+  SplitUnit unit(p.side_count, warp);
   RingPosition at;
   int turn = 0;
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     uint32_t largest = 0;
     for (int i = 0; i < p.stages * p.window_count; ++i, at.advance(p.ring), turn ^= 1) {
       shared.loaded[at.slot].wait(at.parity);
+      unit.load(memory.window(p, at.slot));
       if (Tile::kOperandParts == 2) largest = 0;
-      const uint32_t meeting = shared_address(shared.meeting[turn]);
-      const float inverse = turner.turn(memory.window(p, at.slot), meeting, largest);
-      if (warp == 0 && threadIdx.x % 32 == 0) shared.inverse_scale[at.slot] = inverse;
+      largest = largest_of_warps(max(largest, unit.largest()), warp,
+                                 shared_address(shared.magnitude[turn]));
+      const HalfScale scale(largest);
+      unit.store<Tile::kOperandParts>(memory.window(p, at.slot), __uint_as_float(scale.bits));
+      if (warp == 0 && threadIdx.x % 32 == 0) {
+        shared.inverse_scale[at.slot] = __uint_as_float(scale.inverse_bits);
+      }
       fence_proxy_async();
       __syncwarp();
       if (threadIdx.x % 32 == 0) shared.turned[at.slot].arrive();

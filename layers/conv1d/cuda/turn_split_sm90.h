@@ -17,40 +17,45 @@ namespace engine::cuda {
 inline constexpr int kSplitUnitChannels = 8;
 inline constexpr int kSplitUnits = kTurnChannels / kSplitUnitChannels;  // of one part
 
-/// Turns windows with their sides where they lie. As many warps as there are units, of which this
-/// one has those of unit `warp`, meet at the named barrier kMeeting.
-template <int kParts, int kMeeting>
-class SplitTurner {
+/// A unit of each position of a window with its sides, in the registers of a warp.
+class SplitUnit {
  public:
-  static constexpr int kWarps = kSplitUnits;
-
-  __device__ __forceinline__ SplitTurner(int sides, int warp)
+  /// Unit `unit` of kSplitUnits.
+  __device__ __forceinline__ SplitUnit(int sides, int unit)
       : positions_(kTurnBoxes * 32 + sides * kSideWidth),
-        warp_(warp),
+        unit_(unit),
         lane_(threadIdx.x % 32),
         has_side_(lane_ / kSideWidth < sides) {}
 
-  /// Turns the window at a shared address, with a scale for what is in it and for `largest`, which
-  /// grows to that; both are magnitudes as bits. Returns the inverse of the scale. The warps leave
-  /// words at `meeting`, which is another place than in the call before.
-  __device__ __forceinline__ float turn(uint32_t window, uint32_t meeting,
-                                        uint32_t& largest) const {
-    Words boxes[kTurnBoxes], side = {};
-#pragma unroll
-    for (int box = 0; box < kTurnBoxes; ++box) load_box(window + box * kTurnBoxBytes, boxes[box]);
-    if (has_side_) load_side(window + kTurnWindowBytes, side);
-    int magnitude = larger(static_cast<int>(largest) + kNoMagnitude, side);
-#pragma unroll
-    for (const Words& words : boxes) magnitude = larger(magnitude, words);
-    largest = largest_of_all(magnitude, meeting);
-    const HalfScale scale(largest);
-    const float factor = __uint_as_float(scale.bits);
+  /// Loads it from the window at a shared address.
+  __device__ __forceinline__ void load(uint32_t window) {
 #pragma unroll
     for (int box = 0; box < kTurnBoxes; ++box) {
-      store(window, box * 32 + lane_, boxes[box], factor);
+      load_box(window + box * kTurnBoxBytes, boxes_[box]);
     }
-    if (has_side_) store(window, kTurnBoxes * 32 + lane_, side, factor);
-    return __uint_as_float(scale.inverse_bits);
+    if (has_side_) load_side(window + kTurnWindowBytes);
+  }
+  /// Its largest finite magnitude, as bits, for all lanes.
+  __device__ __forceinline__ uint32_t largest() const {
+    float all = larger(0.0f, side_);
+#pragma unroll
+    for (const Words& words : boxes_) all = larger(all, words);
+    uint32_t magnitude = __float_as_uint(all);
+    if (isinf(all)) {
+      magnitude = larger_finite(0, side_);
+#pragma unroll
+      for (const Words& words : boxes_) magnitude = larger_finite(magnitude, words);
+    }
+    return __reduce_max_sync(0xffffffffu, magnitude);
+  }
+  /// Stores it, turned, where other units have been loaded from.
+  template <int kParts>
+  __device__ __forceinline__ void store(uint32_t window, float scale) const {
+#pragma unroll
+    for (int box = 0; box < kTurnBoxes; ++box) {
+      store_words<kParts>(window, box * 32 + lane_, boxes_[box], scale);
+    }
+    if (has_side_) store_words<kParts>(window, kTurnBoxes * 32 + lane_, side_, scale);
   }
 
  private:
@@ -61,38 +66,34 @@ class SplitTurner {
 
   __device__ __forceinline__ void load_box(uint32_t box, Words& words) const {
     constexpr int kRowBytes = kSwizzledUnits * kUnitBytes;
-    box += warp_ * kSplitUnitChannels * kRowBytes;
+    box += unit_ * kSplitUnitChannels * kRowBytes;
 #pragma unroll
     for (int i = 0; i < kSplitUnitChannels; ++i) {
       words[i] = load_shared(box + i * kRowBytes + (lane_ * 4 ^ i * kUnitBytes));
     }
   }
-  __device__ __forceinline__ void load_side(uint32_t sides, Words& words) const {
+  __device__ __forceinline__ void load_side(uint32_t sides) {
     const uint32_t first = sides + lane_ / kSideWidth * kTurnSideBytes + lane_ % kSideWidth * 4 +
-                           warp_ * kSplitUnitChannels * kUnitBytes;
+                           unit_ * kSplitUnitChannels * kUnitBytes;
 #pragma unroll
-    for (int i = 0; i < kSplitUnitChannels; ++i) words[i] = load_shared(first + i * kUnitBytes);
+    for (int i = 0; i < kSplitUnitChannels; ++i) side_[i] = load_shared(first + i * kUnitBytes);
   }
-  __device__ __forceinline__ static int larger(int magnitude, const Words& words) {
+  // NaN is left out.
+  __device__ __forceinline__ static float larger(float magnitude, const Words& words) {
+#pragma unroll
+    for (const uint32_t word : words) magnitude = fmaxf(magnitude, fabsf(__uint_as_float(word)));
+    return magnitude;
+  }
+  __device__ __forceinline__ static uint32_t larger_finite(uint32_t magnitude, const Words& words) {
 #pragma unroll
     for (const uint32_t word : words) {
       magnitude = larger_magnitude(magnitude, __uint_as_float(word));
     }
     return magnitude;
   }
-  // That of all warps, each of which gives its lanes' own.
-  __device__ __forceinline__ uint32_t largest_of_all(int mine, uint32_t meeting) const {
-    int largest = __reduce_max_sync(0xffffffffu, mine);
-    if (lane_ == 0) store_shared(meeting + 4 * warp_, static_cast<uint32_t>(largest));
-    named_barrier(kMeeting, 32 * kWarps);
-#pragma unroll
-    for (int w = 0; w < kWarps; ++w) {
-      largest = max(largest, static_cast<int>(load_shared(meeting + 4 * w)));
-    }
-    return magnitude_bits(largest);
-  }
-  __device__ __forceinline__ void store(uint32_t window, int position, const Words& words,
-                                        float scale) const {
+  template <int kParts>
+  __device__ __forceinline__ void store_words(uint32_t window, int position, const Words& words,
+                                              float scale) const {
     uint32_t big[kSplitUnitChannels / 2], rest[kSplitUnitChannels / 2];
 #pragma unroll
     for (int i = 0; i < kSplitUnitChannels / 2; ++i) {
@@ -101,7 +102,7 @@ class SplitTurner {
       big[i] = parts.big;
       rest[i] = parts.rest;
     }
-    const uint32_t unit = window + (warp_ * positions_ + position) * kUnitBytes;
+    const uint32_t unit = window + (unit_ * positions_ + position) * kUnitBytes;
     store_shared_16(unit, {big[0], big[1], big[2], big[3]});
     if constexpr (kParts == 2) {
       store_shared_16(unit + kSplitUnits * positions_ * kUnitBytes,
@@ -110,9 +111,11 @@ class SplitTurner {
   }
 
   int positions_;
-  int warp_;
+  int unit_;
   int lane_;
   bool has_side_;
+  Words boxes_[kTurnBoxes];
+  Words side_ = {};
 };
 
 }  // namespace engine::cuda

@@ -62,7 +62,7 @@ struct TurnTile {
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
   // Of units the turning warps have nothing to do.
   static constexpr int kTurningWarps = kTurns && kScales ? kSplitUnits : 3;
-  static constexpr int kStoringWarps = kOperandParts == 2 ? 3 : 4;
+  static constexpr int kStoringWarps = kTurns && kOperandParts == 2 ? 3 : 4;
   static constexpr int kOtherWarps = (1 + kTurningWarps + kStoringWarps + 3) / 4 * 4;
   static constexpr int kThreads = kMultipliers + 32 * kOtherWarps;
   // Of a thread: what it begins with, and what the others leave to those that multiply.

@@ -47,7 +47,7 @@ int64_t largest_bytes(const Conv1dProblem& p, int64_t samples) {
 
 // Units are written to and read from memory or the L2 cache. x is read once more for its scales.
 double piece_seconds(const Conv1dProblem& p, const TurnPlan& plan) {
-  const double launches = scales(p) ? 4.5e-6 : 1.4e-6;  // more than that of the GEMM
+  const double launches = scales(p) ? 6.5e-6 : 1.4e-6;  // more than that of the GEMM
   constexpr double kBytesPerSecond = 4.5e12;
   const auto size = static_cast<double>(size_of(p.dtype));
   const auto units = static_cast<double>(p.batch * sample_bytes(p, plan));

@@ -373,7 +373,6 @@ template <typename TileType>
 struct SplitProducts {
   using Tile = TileType;
   static constexpr float inverse_scale = 1.0f;  // of sums
-  static constexpr int kTapsAtOnce = 4;
   static_assert(Tile::kParts == 1);
 
   const TurnGemm& p;
@@ -455,8 +454,8 @@ struct SplitProducts {
     const float scale = Tile::kTurns ? memory.shared->inverse_scale[slot] : unit_scale;
     sum_rest(window, weights, tap, end, scale);
 #pragma unroll 1
-    for (; tap < end; tap += kTapsAtOnce) {
-      sum_big(window, weights, tap, min(tap + kTapsAtOnce, end), scale);
+    for (; tap < end; tap += kTapsAddedAtOnce) {
+      sum_big(window, weights, tap, min(tap + kTapsAddedAtOnce, end), scale);
     }
     if (threadIdx.x % 32 == 0) {
       if (is_last) memory.shared->used[slot].arrive();

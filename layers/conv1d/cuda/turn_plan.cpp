@@ -154,24 +154,55 @@ void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, boo
   }
 }
 
-// Cycles of one multiprocessor for a tile, which multiplies while the one before is stored. Fitted
-// to layers of bench/conv1d_gpu.csv, bench/conv1d_gpu_extra.csv and random ones on an H200.
-double tile_cycles(const TurnPlan& plan) {
-  constexpr double kTile = 1630.0;  // sums are finished,
-  constexpr double kRow = 7.3;      // and put into shared memory;
-  constexpr double kPhasedRow = 20.0;
+// What a tile costs a multiprocessor, in cycles. Fitted to layers of bench/conv1d_gpu.csv,
+// bench/conv1d_gpu_extra.csv and random ones on an H200.
+struct TurnCosts {
+  double tile;  // sums are finished,
+  double row;   // and put into shared memory,
+  double phased_row;
+  double window;    // operands are looked up and awaited
+  double products;  // more than the tensor cores' rate: operands come more slowly
+  double addition;  // of two parts: the products of a group are awaited and added
+  double l2_bytes_per_cycle;
+};
+
+TurnCosts costs_of(const TurnPlan& plan) {
   const bool turns = plan.source == TurnSource::kRows;
-  const double slot = turns ? 420.0 : 270.0;  // operands are looked up and awaited
-  const double l2_bytes_per_cycle = turns ? 36.0 : 42.0;
+  if (!plan.scales()) {
+    return {1630, 7.3, 20, turns ? 420.0 : 270.0, 1, 0, turns ? 36.0 : 42.0};
+  }
+  if (plan.parts == 1) {
+    return turns ? TurnCosts{600, 10.5, 37, 700, 1.22, 0, 45}
+                 : TurnCosts{1570, 10.8, 27, 340, 1.22, 0, 39};
+  }
+  return turns ? TurnCosts{1250, 1.1, 19, 720, 1.22, 430, 36}
+               : TurnCosts{1720, 8.3, 14, 560, 1.22, 425, 36};
+}
+
+// Sums of two parts that are added: the rest of a group, and its big parts by fours.
+int additions(const TurnPlan& plan, int window) {
+  int count = 0;
+  for (int g = plan.first_group[window]; g < plan.first_group[window + 1]; ++g) {
+    count += 1 + ceil_divide(plan.group_tap[g + 1] - plan.group_tap[g], kTapsAddedAtOnce);
+  }
+  return count;
+}
+
+// A tile is multiplied while the one before is stored.
+double tile_cycles(const TurnPlan& plan) {
+  constexpr double kTileElements = 128.0 * 128.0;  // that additions were measured with
+  const TurnCosts costs = costs_of(plan);
+  const double elements = static_cast<double>(plan.rows) * plan.columns;
   const int part_products = plan.parts == 2 ? 3 : 1;
-  const double products =  // of a tap
-      plan.rows * plan.columns * plan.operand_size * part_products / 128.0;
-  double cycles = kTile + (plan.phases() > 1 ? kPhasedRow : kRow) * plan.rows;
+  const double tap_products = costs.products * elements * plan.operand_size * part_products / 128.0;
+  double cycles = costs.tile + (plan.phases() > 1 ? costs.phased_row : costs.row) * plan.rows;
   for (int w = 0; w < plan.windows; ++w) {
     const int taps = plan.first_tap[w + 1] - plan.first_tap[w];
     const int64_t streamed = plan.resident ? 0 : taps * plan.tap_bytes();
     const auto bytes = static_cast<double>(plan.slot_bytes() + streamed);
-    cycles += plan.stages * (slot + std::max(taps * products, bytes / l2_bytes_per_cycle));
+    const double added = costs.addition * elements / kTileElements * additions(plan, w);
+    cycles += plan.stages * (costs.window + std::max(taps * tap_products + added,
+                                                     bytes / costs.l2_bytes_per_cycle));
   }
   return cycles;
 }

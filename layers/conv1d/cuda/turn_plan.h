@@ -37,6 +37,8 @@ inline constexpr int kTurnWindowBytes = kTurnChannels * kTurnColumnBytes;
 inline constexpr int kTurnSideBytes = kTurnChannels * kUnitBytes;
 inline constexpr int kTurnHalfRows = 64;  // that a warpgroup multiplies
 inline constexpr int kMostTurnPhases = 32;
+/// Tensor cores truncate when they add: of two parts, products of as many taps go to one sum.
+inline constexpr int kTapsAddedAtOnce = 4;
 
 /// Bytes of a channel's results on their way to y, of elements of `size` bytes: what a warp puts
 /// there at once lies in different banks, of one phase 8 rows x 8 columns.

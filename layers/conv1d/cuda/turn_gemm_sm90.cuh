@@ -280,6 +280,7 @@ __device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, const GemmT
 template <typename TileType>
 struct TurnProducts {
   using Tile = TileType;
+  static constexpr bool kFinishScales = Tile::kScales;
 
   const TurnGemm& p;
   const TurnMemory<Tile>& memory;
@@ -303,7 +304,8 @@ struct TurnProducts {
     }
     last = last_weights = -1;
   }
-  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place) {
+  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place,
+                                             const RowFinish<Tile::kScales>&) {
     if constexpr (Tile::kScales && !Tile::kTurns) inverse_scale = inverse_scale_of(p, place);
   }
   __device__ __forceinline__ void finish() {
@@ -372,7 +374,8 @@ struct TurnProducts {
 template <typename TileType>
 struct SplitProducts {
   using Tile = TileType;
-  static constexpr float inverse_scale = 1.0f;  // of sums
+  static constexpr bool kFinishScales = false;
+  static constexpr float inverse_scale = 1.0f;
   static_assert(Tile::kParts == 1);
 
   const TurnGemm& p;
@@ -381,7 +384,8 @@ struct SplitProducts {
   int column;
   float sums[1][Tile::kColumns / 2];
   float part[Tile::kColumns / 2];
-  float unit_scale;  // the inverse one of arranged units
+  float unit_scale;     // the inverse one of arranged units
+  float row_scales[2];  // of the weights' rows
 
   __device__ __forceinline__ SplitProducts(const TurnGemm& gemm, const TurnMemory<Tile>& shared)
       : p(gemm), memory(shared) {
@@ -389,8 +393,11 @@ struct SplitProducts {
     half = warpgroup % Tile::kRowGroups;
     column = warpgroup / Tile::kRowGroups * Tile::kColumns;
   }
-  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place) {
+  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place,
+                                             const RowFinish<true>& finish) {
     if constexpr (!Tile::kTurns) unit_scale = inverse_scale_of(p, place);
+#pragma unroll
+    for (int h = 0; h < 2; ++h) row_scales[h] = finish.scale[h];
   }
   __device__ __forceinline__ void finish() const {}
   // Starts the products of a tap, of the parts of weights and x that begin at these units.
@@ -432,10 +439,14 @@ struct SplitProducts {
     }
     add_part(scale / kRestScale);
   }
+  // Scaled back, as sums of scaled products might overflow.
   __device__ __forceinline__ void add_part(float scale) {
+    const float scales[2] = {scale * row_scales[0], scale * row_scales[1]};
     wgmma_wait<0>();
 #pragma unroll
-    for (int i = 0; i < Tile::kColumns / 2; ++i) sums[0][i] = fmaf(part[i], scale, sums[0][i]);
+    for (int i = 0; i < Tile::kColumns / 2; ++i) {
+      sums[0][i] = fmaf(part[i], scales[i / 2 % 2], sums[0][i]);
+    }
   }
   // As TurnProducts does, but for slots, which are released when these products are done.
   template <typename Await>
@@ -480,7 +491,7 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
     // A block that keeps its weights keeps its rows.
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     if (!p.resident) finish = RowFinish<Tile::kScales>(p, place, products);
-    products.begin_tile(place);
+    products.begin_tile(place, finish);
     for (int stage = 0; stage < p.stages; ++stage) {
       for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
         const int end = p.first_group[w + 1];
@@ -496,7 +507,9 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
     }
     products.finish();
 #pragma unroll
-    for (auto& sums : products.sums) finish.apply(p, products.inverse_scale, sums);
+    for (auto& sums : products.sums) {
+      finish.template apply<Products::kFinishScales>(p, products.inverse_scale, sums);
+    }
     shared.stored[half].wait(parity);
     stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
     fence_proxy_async();

@@ -88,15 +88,18 @@ struct RowFinish {
   }
 
   /// Scales sums, of which all have the factor `scale_of_all`, too, adds the bias and applies the
-  /// activation.
-  template <int kCount>
+  /// activation. Not kScaleSums: without the first.
+  template <bool kScaleSums, int kCount>
   __device__ __forceinline__ void apply(const TurnGemm& p, float scale_of_all,
                                         float (&sums)[kCount]) const {
-    const float scales[2] = {scale[0] * scale_of_all, scale[1] * scale_of_all};
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const int h = i / 2 % 2;
-      sums[i] = kScaled ? fmaf(sums[i], scales[h], bias[h]) : sums[i] + bias[h];
+      if constexpr (kScaleSums) {
+        sums[i] = fmaf(sums[i], scale[h] * scale_of_all, bias[h]);
+      } else {
+        sums[i] += bias[h];
+      }
     }
     if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {
       Bend(p.epilogue.activation).apply(sums);

@@ -69,6 +69,32 @@ TEST_CASE("every Conv1d kernel on random transposed problems") {
   for (uint64_t seed = 1001; seed <= 1080; ++seed) check_kernels(random_conv_transpose1d(seed));
 }
 
+// Whatever scales kernels multiply by; f16 holds 2^-14 to 2^15.
+TEST_CASE("every Conv1d kernel on very large and very small values") {
+  for (const char* attributes :
+       {"{out_channels: 72, kernel_size: 5, padding: 2, bias: false}",
+        "{out_channels: 72, kernel_size: 8, stride: 4, padding: 3, bias: false}"}) {
+    for (const int exponent : {-110, -60, -20, 20, 60, 110}) {
+      CAPTURE(exponent);
+      const LayerCase layer{"Conv1d", attributes, {{{2, 40, 1024}}}, 5};
+      check_fused_kernels({layer, {}, false, {}, {exponent, 0}});
+    }
+  }
+}
+
+// Of terms as large as each other, whose factors are not.
+TEST_CASE("every Conv1d kernel on channels of very different magnitudes") {
+  for (const char* attributes :
+       {"{out_channels: 72, kernel_size: 5, padding: 2, bias: false}",
+        "{out_channels: 72, kernel_size: 8, stride: 4, padding: 3, bias: false}"}) {
+    for (const int step : {-2, 1, 2}) {
+      CAPTURE(step);
+      const LayerCase layer{"Conv1d", attributes, {{{2, 14, 1024}}}, 6};
+      check_fused_kernels({layer, {}, false, {}, {0, step}});
+    }
+  }
+}
+
 TEST_CASE("every Conv1d kernel is tried by some random problem") {
   for (const Conv1dKernel& kernel : conv1d_kernels()) {
     INFO("kernel ", std::string(kernel.name));

@@ -86,6 +86,25 @@ TEST_CASE("Conv1d keeps NaN and infinity") {
   }
 }
 
+// Values beside one that is not finite keep their scale, whatever a kernel scales together. (Of two
+// taps, as filtering in blocks of outputs spreads NaN over a block.)
+TEST_CASE("Conv1d of many channels keeps NaN and infinity to where they belong") {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> values(5003);
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(i % 7) * 0.25f - 0.7f;
+    }
+    values[20] = value;
+    for (const char* attributes : {"{out_channels: 128, kernel_size: 2, padding: 1}",
+                                   "{out_channels: 128, kernel_size: 16, stride: 8, padding: 4}"}) {
+      LayerCase layer_case{"Conv1d", attributes, {{{2, 64, 2048}}}, 1, 1, values};
+      layer_case.infinite_may_be_nan = true;
+      check_layer(layer_case);
+    }
+  }
+}
+
 TEST_CASE("Conv1d's shape rule is torch's") {
   CHECK(shape_of("{out_channels: 8, kernel_size: 3}", {2, 4, 10}) == "[2, 8, 8]");
   CHECK(shape_of("{out_channels: 8, kernel_size: 3, stride: 3, dilation: 2, padding: 1}",

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "layers/conv1d/conv1d_select.h"
 #include "layers/conv1d/conv_layer.h"
@@ -59,14 +61,37 @@ std::string only_kernel() {
   return name == nullptr ? "" : name;
 }
 
+// Multiplies element i of a tensor in f32 by 2^exponents(i).
+template <typename Exponents>
+void scale(Tensor& tensor, const Exponents& exponents) {
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    float& value = tensor.data<float>()[i];
+    value = std::ldexp(value, exponents(i));
+  }
+}
+
+void scale(const Magnitudes& magnitudes, Tensor& x, Tensor& weight) {
+  const int64_t channels = x.shape()[1], length = x.shape()[2], taps = weight.shape()[2];
+  const auto channel_exponent = [&](int64_t channel) {
+    return magnitudes.channel_step * static_cast<int>(channel);
+  };
+  scale(x,
+        [&](int64_t i) { return magnitudes.exponent + channel_exponent(i / length % channels); });
+  scale(weight, [&](int64_t i) { return -channel_exponent(i / taps % channels); });
+}
+
 // Runs every row that can compute the case on the target; returns how many did.
 int check_kernels_on(const ConvCase& conv_case, const Target& target) {
   const LayerCase& layer = conv_case.layer;
   Random random(layer.seed);
   const DType storage = storage_dtype(target.precision);
   const auto conv = create(layer);
-  conv->set_parameters(draw_parameters(*conv, layer.inputs, storage, random));
+  auto parameters = draw_parameters(*conv, layer.inputs, storage, random);
   std::vector<Tensor> inputs = {draw(layer.inputs[0].shape, storage, random)};
+  if (!conv_case.magnitudes.is_plain()) {
+    scale(conv_case.magnitudes, inputs[0], parameters.at("weight"));
+  }
+  conv->set_parameters(std::move(parameters));
   const Problem reference{layer.type, Attributes::parse(layer.attributes),
                           conv->loaded_parameters(), inputs};
   Expectation expected = then(expect(reference, target.precision).front(), conv_case.activation);
@@ -102,6 +127,8 @@ void check_fused_kernels(const ConvCase& conv_case) {
   INFO("seed ", conv_case.layer.seed);
   for (const Target& target : targets()) {
     INFO("on ", to_string(target));
+    const bool is_f32 = storage_dtype(target.precision) == DType::kF32;
+    if (!is_f32 && !conv_case.magnitudes.is_plain()) continue;
     const int count = check_kernels_on(conv_case, target);
     if (only_kernel().empty()) CHECK(count > 0);
   }

@@ -18,12 +18,22 @@ LayerCase random_aligned_conv1d(uint64_t seed);
 /// The same of ConvTranspose1d.
 LayerCase random_conv_transpose1d(uint64_t seed);
 
+/// How large the values of a Conv1d of one group are: all of x by a power of two, and input channel
+/// c of x by another for each c, its weights by the inverse of that.
+struct Magnitudes {
+  int exponent = 0;
+  int channel_step = 0;
+
+  bool is_plain() const { return exponent == 0 && channel_step == 0; }
+};
+
 /// A convolution and what is fused behind it.
 struct ConvCase {
   LayerCase layer;                ///< Conv1d or ConvTranspose1d
   Following activation;           ///< f
   bool residual = false;          ///< whether a second input is added behind f
   Following residual_activation;  ///< f2, behind the residual
+  Magnitudes magnitudes = {};     ///< where values are stored in f32; else the case is left out
 };
 
 /// The layer with an activation or none, a residual or none, drawn from its seed.

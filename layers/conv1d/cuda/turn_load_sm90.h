@@ -1,0 +1,109 @@
+// How windows and weights come to shared memory for the Hopper GEMM of turned and arranged
+// operands: one warp starts all copies.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/cuda/hopper.h"
+#include "engine/cuda/launch.h"
+#include "layers/conv1d/cuda/gemm_tile_place.h"
+#include "layers/conv1d/cuda/ring_position.h"
+#include "layers/conv1d/cuda/turn_memory_sm90.h"
+#include "layers/conv1d/cuda/turn_window_sm90.h"
+
+namespace engine::cuda {
+
+/// Starts the copies of a window whose column 0 is input position `position`, and of its sides. One
+// warp. kWidth: elements of a unit.
+template <int kWidth>
+__device__ __forceinline__ void start_window(const TurnGemm& p, int position, int channel,
+                                             int matrix, uint32_t window, Barrier& loaded) {
+#pragma unroll
+  for (int box = 0; box < kTurnBoxes; ++box) {
+    tensor_copy(window + box * kTurnBoxBytes, p.windows, position + box * kSwizzledUnits * kWidth,
+                channel, matrix, loaded);
+  }
+#pragma unroll 1
+  for (int side = 0; side < p.side_count; ++side) {
+    tensor_copy(window + kTurnWindowBytes + side * kTurnSideBytes, p.sides,
+                position + (kTurnBoxes * kSwizzledUnits + side) * kWidth, channel, matrix, loaded);
+  }
+}
+
+/// Starts the copies of the units of a window: those of all positions lie side by side. One warp.
+template <typename Tile>
+__device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
+                                            int64_t position, uint32_t window, Barrier& loaded) {
+  constexpr int kUnits = kStageUnits<Tile> * Tile::kOperandParts;
+  const int bytes = p.positions * kUnitBytes;
+  const int64_t first = (plane * p.plane_units + stage * kUnits) * p.plane_length + position;
+  if (threadIdx.x % 32 == 0) {
+    const char* source = p.units + first * kUnitBytes;
+#pragma unroll
+    for (int unit = 0; unit < kUnits; ++unit, source += p.plane_length * kUnitBytes) {
+      bulk_copy(window + unit * bytes, source, bytes, loaded);
+    }
+  }
+  __syncwarp();
+}
+
+/// Starts the copies of window `w` of a stage to slot `slot`.
+template <typename Tile>
+__device__ __forceinline__ void start_slot(const TurnGemm& p, const TurnMemory<Tile>& memory,
+                                           const GemmTilePlace& place, int stage, int w, int slot) {
+  Barrier& loaded = memory.shared->loaded[slot];
+  const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
+  const auto position = static_cast<int>(place.column) + p.offset[w];
+  if (threadIdx.x % 32 == 0) loaded.arrive_and_expect(p.window_bytes);
+  __syncwarp();
+  if constexpr (Tile::kTurns) {
+    start_window<kUnitElements<typename Tile::T>>(p, position, stage * kTurnChannels, matrix,
+                                                  memory.window(p, slot), loaded);
+  } else {
+    start_units<Tile>(p, int64_t{matrix} * p.plane_count + p.plane[w], stage, position,
+                      memory.window(p, slot), loaded);
+  }
+}
+
+/// Starts the copy of the weights of group `group` of taps.
+template <typename Tile>
+__device__ __forceinline__ void start_weights(const TurnGemm& p, const TurnMemory<Tile>& memory,
+                                              const GemmTilePlace& place, int stage, int group,
+                                              int slot) {
+  if (threadIdx.x % 32 == 0) {
+    const int first_tap = p.group_tap[group];
+    const int taps = p.group_tap[group + 1] - first_tap;
+    const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes +
+                          first_tap * kTapBytes<Tile>;
+    Barrier& loaded = memory.shared->weights_loaded[slot];
+    loaded.arrive_and_expect(taps * kTapBytes<Tile>);
+    bulk_copy(memory.weights_at(p, slot), static_cast<const char*>(p.weights) + first,
+              taps * kTapBytes<Tile>, loaded);
+  }
+  __syncwarp();
+}
+
+/// One warp: brings the windows of all stages, and their weights where they are not resident.
+template <typename Tile>
+__device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
+  TurnShared& shared = *memory.shared;
+  RingPosition at, weights_at;
+  if constexpr (!Tile::kTurns) await_previous_kernel();  // which arranges units
+  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+    const GemmTilePlace place = place_of(p, tile, p.tile_channels);
+    for (int stage = 0; stage < p.stages; ++stage) {
+      for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
+        shared.used[at.slot].wait(at.parity ^ 1);
+        start_slot(p, memory, place, stage, w, at.slot);
+        if (p.resident) continue;
+        for (int g = p.first_group[w]; g < p.first_group[w + 1]; ++g) {
+          shared.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
+          start_weights(p, memory, place, stage, g, weights_at.slot);
+          weights_at.advance(p.weight_ring);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace engine::cuda

@@ -1,0 +1,113 @@
+// What a compiled tile of the Hopper GEMM of turned and arranged operands is, and where a block has
+// everything in shared memory.
+#pragma once
+
+#include <cuda_fp16.h>
+
+#include <cstdint>
+#include <type_traits>
+
+#include "engine/cuda/hopper.h"
+#include "layers/conv1d/cuda/turn_gemm.h"
+#include "layers/conv1d/cuda/turn_split_sm90.h"
+#include "layers/conv1d/cuda/window_units.h"
+
+namespace engine::cuda {
+
+template <typename Element, int kOperandPartCount, TurnSource kFrom, int kRowCount,
+          int kColumnCount>
+struct TurnTile {
+  using T = Element;
+  static constexpr bool kScales = sizeof(T) == 4;  // to f16, which is what is multiplied,
+  using Operand = std::conditional_t<kScales, __half, T>;
+  static constexpr int kOperandParts = kOperandPartCount;  // of an element
+  static constexpr int kRows = kRowCount;
+  static constexpr int kTileColumns = kColumnCount;
+  static constexpr bool kTurns = kFrom == TurnSource::kRows;  // else units are arranged
+  static_assert(!kTurns || kTileColumns * sizeof(T) == kTurnColumnBytes);
+  static constexpr int kMultipliers = 256;
+  // A warpgroup has 64 rows of a tile, of all columns or half of them, in parts of which each is
+  // computed by products of its own.
+  static constexpr int kRowGroups = kRows / kTurnHalfRows;
+  static constexpr int kColumns = kTileColumns * kRowGroups / 2;
+  static constexpr int kPartColumns = kColumns % 128 == 0 ? 128 : kColumns;
+  static constexpr int kParts = kColumns / kPartColumns;
+  // Results of one phase in shared memory, of a row and of half a tile's.
+  static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
+  static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
+  // Of units the turning warps have nothing to do.
+  static constexpr int kTurningWarps = kTurns && kScales ? kSplitUnits : 3;
+  static constexpr int kStoringWarps = kTurns && kOperandParts == 2 ? 3 : 4;
+  static constexpr int kOtherWarps = (1 + kTurningWarps + kStoringWarps + 3) / 4 * 4;
+  static constexpr int kThreads = kMultipliers + 32 * kOtherWarps;
+  // Of a thread: what it begins with, and what the others leave to those that multiply.
+  static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
+  static constexpr int kMultiplierRegisters = kOtherWarps > 8 ? 120 : kTurns ? 168 : 192;
+  static constexpr int kOtherRegisters = kOtherWarps > 8 ? 80 : kTurns ? 88 : 64;
+  static_assert(kMultipliers * kMultiplierRegisters + (kThreads - kMultipliers) * kOtherRegisters <=
+                kThreads * kRegisters);
+};
+
+/// What the warps of a block tell each other.
+struct TurnShared {
+  Barrier loaded[kMostTurnRing];  // a window
+  Barrier turned[kMostTurnRing];
+  Barrier used[kMostTurnRing];            // it is not needed any more
+  Barrier weights_loaded[kMostTurnRing];  // the first for all where they are resident
+  Barrier weights_used[kMostTurnRing];
+  Barrier staged[2];  // a half tile's results
+  Barrier stored[2];
+  float inverse_scale[kMostTurnRing];  // of windows that are scaled
+  uint32_t magnitude[2][kSplitUnits];  // of what the turning warps have, for windows in turns
+};
+inline constexpr int kTurnSharedBytes = 512;
+static_assert(sizeof(TurnShared) <= kTurnSharedBytes);
+
+/// Units of a position of a window, of one part.
+template <typename Tile>
+inline constexpr int kStageUnits = kTurnChannels / kUnitElements<typename Tile::Operand>;
+
+/// Bytes of the weights of a tap of a stage.
+template <typename Tile>
+inline constexpr int kTapBytes = kStageUnits<Tile>* Tile::kOperandParts* Tile::kRows* kUnitBytes;
+
+/// Where everything lies in shared memory. Windows begin at multiples of 1024.
+template <typename Tile>
+struct TurnMemory {
+  uint32_t staging;
+  uint32_t windows;
+  char* weights;
+  TurnShared* shared;
+
+  __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* memory) {
+    staging = shared_address(memory);
+    windows = staging + staging_bytes;
+    weights = memory + staging_bytes + p.ring * p.slot_bytes;
+    shared = reinterpret_cast<TurnShared*>(weights + p.weight_ring * p.weight_slot_bytes);
+  }
+  __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot) const {
+    return windows + slot * p.slot_bytes;
+  }
+  __device__ __forceinline__ uint32_t weights_at(const TurnGemm& p, int slot) const {
+    return shared_address(weights) + slot * p.weight_slot_bytes;
+  }
+};
+
+template <typename Tile>
+__device__ __forceinline__ void init_barriers(TurnShared& shared) {
+  constexpr int kWarps = Tile::kMultipliers / 32;
+  for (int i = 0; i < kMostTurnRing; ++i) {
+    shared.loaded[i].init(1);
+    shared.turned[i].init(Tile::kTurningWarps);
+    shared.used[i].init(kWarps);
+    shared.weights_loaded[i].init(1);
+    shared.weights_used[i].init(kWarps);
+  }
+  for (int half = 0; half < 2; ++half) {
+    shared.staged[half].init(Tile::kMultipliers / Tile::kRowGroups);
+    shared.stored[half].init(32 * Tile::kStoringWarps);
+  }
+  fence_barrier_init();
+}
+
+}  // namespace engine::cuda

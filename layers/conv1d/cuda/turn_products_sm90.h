@@ -1,0 +1,209 @@
+// The products of the Hopper GEMM of turned and arranged operands: what a warpgroup starts for each
+// group of taps, and how its sums follow the scales of f32 (half_parts.h).
+#pragma once
+
+#include <cstdint>
+
+#include "engine/cuda/hopper.h"
+#include "layers/conv1d/cuda/gemm_block_sm90.h"
+#include "layers/conv1d/cuda/gemm_tile_place.h"
+#include "layers/conv1d/cuda/turn_memory_sm90.h"
+#include "layers/conv1d/cuda/turn_stage_sm90.h"
+
+namespace engine::cuda {
+
+/// The inverse scale of arranged units in f32.
+__device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, const GemmTilePlace& place) {
+  const HalfScale scale(__ldg(p.largest + place.sample * p.groups + place.group));
+  return __uint_as_float(scale.inverse_bits);
+}
+
+/// The sums of a warpgroup, and its products. Sums of scaled operands are as large as the last
+/// window's products, whose inverse scale is theirs.
+template <typename TileType>
+struct TurnProducts {
+  using Tile = TileType;
+  static constexpr bool kFinishScales = Tile::kScales;
+
+  const TurnGemm& p;
+  const TurnMemory<Tile>& memory;
+  int half = static_cast<int>(threadIdx.x) / 128 % Tile::kRowGroups;  // of a tile's rows
+  int column = static_cast<int>(threadIdx.x) / 128 / Tile::kRowGroups * Tile::kColumns;
+  int last = -1;  // slots that will not be needed when the products under way are done
+  int last_weights = -1;
+  float inverse_scale = 1.0f;  // of the sums
+  float sums[Tile::kParts][Tile::kPartColumns / 2];
+
+  __device__ __forceinline__ void release_last() {
+    if (threadIdx.x % 32 == 0) {
+      if (last >= 0) memory.shared->used[last].arrive();
+      if (last_weights >= 0) memory.shared->weights_used[last_weights].arrive();
+    }
+    last = last_weights = -1;
+  }
+  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place,
+                                             const RowFinish<Tile::kScales>&) {
+    if constexpr (Tile::kScales && !Tile::kTurns) inverse_scale = inverse_scale_of(p, place);
+  }
+  __device__ __forceinline__ void finish() {
+    wgmma_wait<0>();
+    release_last();
+  }
+  // Starts the products of tap `tap` of a slot whose windows and weights begin at these units of
+  // shared memory.
+  __device__ __forceinline__ void start_tap(uint32_t window, uint32_t weights, int tap,
+                                            bool first) {
+    constexpr uint32_t kWeightStep = Tile::kRows << 16;
+    const uint32_t window_step = p.positions << 16;
+    window += p.window_unit[tap];
+    weights += p.weight_unit[tap];
+    wgmma_fence();
+#pragma unroll
+    for (int unit = 0; unit < kStageUnits<Tile>; unit += 2) {
+      const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
+#pragma unroll
+      for (int i = 0; i < Tile::kParts; ++i) {
+        const uint32_t x = window + unit * p.positions + i * Tile::kPartColumns;
+        wgmma<typename Tile::Operand, Tile::kPartColumns>(
+            sums[i], a, wgmma_descriptor(x + window_step), !first || unit > 0);
+      }
+    }
+    wgmma_commit();
+  }
+  // Starts the products of a group of taps once `await()` has returned; their window is in slot
+  // `slot`, their weights are in slot `weight_slot`. While those of the first tap are under way,
+  // what the group before had is released, a window after its last group. The sums of a tile begin
+  // with the first tap.
+  template <typename Await>
+  __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
+                                                 bool is_last, const Await& await) {
+    const uint32_t window = uniform(memory.window(p, slot) / kUnitBytes + column);
+    const uint32_t weights =
+        uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
+    int tap = uniform(p.group_tap[group]);
+    const int end = uniform(p.group_tap[group + 1]);
+    await();
+    if constexpr (Tile::kScales && Tile::kTurns) {
+      follow_scale(memory.shared->inverse_scale[slot], first);
+    }
+    start_tap(window, weights, tap, first);
+    wgmma_wait<1>();
+    release_last();
+    last = is_last ? slot : -1;
+    last_weights = p.resident ? -1 : weight_slot;
+#pragma unroll 1
+    for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
+  }
+  // Brings the sums to the scale of the products that follow.
+  __device__ __forceinline__ void follow_scale(float inverse, bool first) {
+    const float factor = inverse_scale / inverse;
+    inverse_scale = inverse;
+    if (first || factor == 1.0f) return;
+    wgmma_wait<0>();
+#pragma unroll
+    for (float& sum : sums[0]) sum *= factor;
+  }
+};
+
+/// The same of f32 in two parts: products of a few taps are summed by the tensor cores, which
+/// truncate when they add, and their sums in f32. While one warpgroup does that, the other has
+/// products.
+template <typename TileType>
+struct SplitProducts {
+  using Tile = TileType;
+  static constexpr bool kFinishScales = false;
+  static constexpr float inverse_scale = 1.0f;
+  static_assert(Tile::kParts == 1);
+
+  const TurnGemm& p;
+  const TurnMemory<Tile>& memory;
+  int half = static_cast<int>(threadIdx.x) / 128 % Tile::kRowGroups;
+  int column = static_cast<int>(threadIdx.x) / 128 / Tile::kRowGroups * Tile::kColumns;
+  float sums[1][Tile::kColumns / 2];
+  float part[Tile::kColumns / 2];
+  float unit_scale;     // the inverse one of arranged units
+  float row_scales[2];  // of the weights' rows
+
+  __device__ __forceinline__ void begin_tile(const GemmTilePlace& place,
+                                             const RowFinish<true>& finish) {
+    if constexpr (!Tile::kTurns) unit_scale = inverse_scale_of(p, place);
+#pragma unroll
+    for (int h = 0; h < 2; ++h) row_scales[h] = finish.scale[h];
+  }
+  __device__ __forceinline__ void finish() const {}
+  // Starts the products of a tap, of the parts of weights and x that begin at these units.
+  __device__ __forceinline__ void start_parts(uint32_t window, uint32_t weights, int tap,
+                                              bool first) {
+    constexpr uint32_t kWeightStep = Tile::kRows << 16;
+    const uint32_t window_step = p.positions << 16;
+    window += p.window_unit[tap];
+    weights += p.weight_unit[tap];
+#pragma unroll
+    for (int unit = 0; unit < kSplitUnits; unit += 2) {
+      const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
+      const uint64_t b = wgmma_descriptor(window + unit * p.positions + window_step);
+      wgmma<typename Tile::Operand, Tile::kColumns>(part, a, b, !first || unit > 0);
+    }
+  }
+  // Sums the products of big parts of taps [tap, end).
+  __device__ __forceinline__ void sum_big(uint32_t window, uint32_t weights, int tap, int end,
+                                          float scale) {
+#pragma unroll 1
+    for (int i = tap; i < end; ++i) {
+      wgmma_fence();
+      start_parts(window, weights, i, i == tap);
+      wgmma_commit();
+    }
+    add_part(scale);
+  }
+  // The same of the products with what is beside the big parts.
+  __device__ __forceinline__ void sum_rest(uint32_t window, uint32_t weights, int tap, int end,
+                                           float scale) {
+    const uint32_t window_rest = window + kSplitUnits * p.positions;
+    const uint32_t weight_rest = weights + kSplitUnits * Tile::kRows;
+#pragma unroll 1
+    for (int i = tap; i < end; ++i) {
+      wgmma_fence();
+      start_parts(window_rest, weights, i, i == tap);
+      start_parts(window, weight_rest, i, false);
+      wgmma_commit();
+    }
+    add_part(scale / kRestScale);
+  }
+  // Scaled back, as sums of scaled products might overflow.
+  __device__ __forceinline__ void add_part(float scale) {
+    const float scales[2] = {scale * row_scales[0], scale * row_scales[1]};
+    wgmma_wait<0>();
+#pragma unroll
+    for (int i = 0; i < Tile::kColumns / 2; ++i) {
+      sums[0][i] = fmaf(part[i], scales[i / 2 % 2], sums[0][i]);
+    }
+  }
+  // As TurnProducts does, but for slots, which are released when these products are done.
+  template <typename Await>
+  __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
+                                                 bool is_last, const Await& await) {
+    const uint32_t window = uniform(memory.window(p, slot) / kUnitBytes + column);
+    const uint32_t weights =
+        uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
+    if (first) {
+#pragma unroll
+      for (float& sum : sums[0]) sum = 0.0f;
+    }
+    int tap = uniform(p.group_tap[group]);
+    const int end = uniform(p.group_tap[group + 1]);
+    await();
+    const float scale = Tile::kTurns ? memory.shared->inverse_scale[slot] : unit_scale;
+    sum_rest(window, weights, tap, end, scale);
+#pragma unroll 1
+    for (; tap < end; tap += kTapsAddedAtOnce) {
+      sum_big(window, weights, tap, min(tap + kTapsAddedAtOnce, end), scale);
+    }
+    if (threadIdx.x % 32 == 0) {
+      if (is_last) memory.shared->used[slot].arrive();
+      if (!p.resident) memory.shared->weights_used[weight_slot].arrive();
+    }
+  }
+};
+
+}  // namespace engine::cuda

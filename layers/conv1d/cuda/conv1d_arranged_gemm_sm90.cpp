@@ -20,9 +20,17 @@ int64_t sample_bytes(const Conv1dProblem& p, const TurnPlan& plan) {
 // What tiles at the end of the last plane read behind it.
 int64_t bytes_behind(const TurnPlan& plan) { return int64_t{plan.positions()} * kUnitBytes; }
 
+bool scales(const Conv1dProblem& p) { return p.dtype == DType::kF32; }
+
+// What there is of f32 for each sample and group.
+int64_t largest_bytes(const Conv1dProblem& p, int64_t samples) {
+  return scales(p) ? samples * p.groups * int64_t{sizeof(uint32_t)} : 0;
+}
+
 // Samples of a piece; all pieces but the last have as many. 0 where the workspace holds none.
 int64_t piece_samples(const Conv1dProblem& p, const TurnPlan& plan) {
-  const int64_t most = (kWorkspaceBytes - bytes_behind(plan)) / sample_bytes(p, plan);
+  const int64_t bytes = sample_bytes(p, plan) + largest_bytes(p, 1);
+  const int64_t most = (kWorkspaceBytes - bytes_behind(plan)) / bytes;
   if (most <= 0) return 0;
   return ceil_divide(p.batch, ceil_divide(p.batch, most));
 }
@@ -36,13 +44,6 @@ Conv1dProblem with_batch(Conv1dProblem p, int64_t samples) {
 TurnPlan for_samples(const Conv1dProblem& p, TurnPlan plan, int64_t samples) {
   plan.tiles = plan.tiles / p.batch * samples;
   return plan;
-}
-
-bool scales(const Conv1dProblem& p) { return p.dtype == DType::kF32; }
-
-// What there is of f32 for each sample and group.
-int64_t largest_bytes(const Conv1dProblem& p, int64_t samples) {
-  return scales(p) ? samples * p.groups * int64_t{sizeof(uint32_t)} : 0;
 }
 
 // Units are written to and read from memory or the L2 cache. x is read once more for its scales.

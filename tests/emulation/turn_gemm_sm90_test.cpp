@@ -127,6 +127,27 @@ TEST_CASE("the Hopper GEMM of arranged units on random problems, in f16") {
   check_random_problems<__half, 1, cuda::TurnSource::kUnits>(Precision::kFp16, 6e-4);
 }
 
+// Whatever f32 is scaled by; f16 holds 2^-14 to 2^15.
+TEST_CASE("the Hopper GEMM of turned and arranged operands on very large and very small f32") {
+  for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<float, 2>()) {
+    for (const int exponent : {-100, -40, 40, 120}) {
+      CAPTURE(exponent);
+      EmulatedCase c;
+      c.problem.in_channels = 40;
+      c.problem.out_channels = 70;
+      c.problem.in_length = c.problem.out_length = 256;
+      c.problem.kernel_size = 3;
+      c.problem.pad_left = c.problem.pad_right = 1;
+      c.exponent = exponent;
+      Random random(800);
+      const double error = Emulation<float>(c, random).run(
+          [&](Emulation<float>& e) { return launch_turned(e, kernel, false); });
+      CHECK(error >= 0.0);
+      CHECK(error < 2e-7);
+    }
+  }
+}
+
 // Phases that fill half a tile, leave rows of it over, and do not divide sixteen rows.
 TEST_CASE("the Hopper GEMM of arranged units on transposed problems of many phases, in f16") {
   uint64_t seed = 700;

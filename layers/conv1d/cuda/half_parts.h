@@ -6,7 +6,9 @@
 // TF32 is the big part alone: 11 bits, of values down to 2^-28 of the largest; of smaller ones what
 // is less than 2^-39 of the largest is lost. f32 has both parts: 22 bits, of values down to 2^-27
 // of the largest; of smaller ones what is less than 2^-50 of it is lost. Its products are big big +
-// (big rest + rest big) / 2^11; rest rest is less than f32 rounds.
+// (big rest + rest big) / 2^11; rest rest is less than f32 rounds. Where the largest value times
+// the largest weight is less than 2^-110, the factor that scales terms with a rest back is less
+// than any f32, and they are lost.
 #pragma once
 
 #include <cuda_fp16.h>

@@ -172,8 +172,8 @@ TurnCosts costs_of(const TurnPlan& plan) {
     return {1630, 7.3, 20, turns ? 420.0 : 270.0, 1, 0, turns ? 36.0 : 42.0};
   }
   if (plan.parts == 1) {
-    return turns ? TurnCosts{600, 10.5, 37, 730, 1.22, 0, 45}
-                 : TurnCosts{1570, 10.8, 27, 340, 1.22, 0, 39};
+    return turns ? TurnCosts{600, 10.5, 37, 700, 1.22, 0, 45}
+                 : TurnCosts{1570, 10.8, 27, 260, 1.22, 0, 39};
   }
   return turns ? TurnCosts{1250, 1.1, 19, 720, 1.22, 430, 36}
                : TurnCosts{1720, 8.3, 14, 560, 1.22, 425, 36};

@@ -7,10 +7,12 @@
 
 namespace engine {
 
-/// Arithmetic of the floating-point layers. The CPU computes in fp32 only.
+/// Arithmetic of the floating-point layers. The CPU computes in fp32 only. On a GPU, matrix
+/// products of f32 may be made of parts that are scaled together: of values less than 2^-27 of the
+/// largest of their channels and positions, or 2^-28 in kTf32, some of the last bits are lost.
 enum class Precision {
   kFp32,  ///< fp32-accurate: errors no larger than a plain fp32 accumulation's
-  kTf32,  ///< f32 storage, matrix products in TF32 (10-bit mantissa), f32 accumulation
+  kTf32,  ///< f32 storage, matrix products with TF32's 10-bit mantissa, f32 accumulation
   kFp16,  ///< f16 storage and products, f32 accumulation
   kBf16,  ///< bf16 storage and products, f32 accumulation
 };

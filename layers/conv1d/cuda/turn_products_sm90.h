@@ -18,6 +18,20 @@ __device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, const GemmT
   return __uint_as_float(scale.inverse_bits);
 }
 
+/// Where a warpgroup's operands begin, in units of shared memory: of a group of taps, or of one.
+struct TurnOperands {
+  uint32_t window;
+  uint32_t weights;
+
+  template <typename Tile>
+  __device__ __forceinline__ TurnOperands(const TurnGemm& p, const TurnMemory<Tile>& memory,
+                                          int slot, int weight_slot, int half, int column)
+      : window(uniform(memory.window(p, slot) / kUnitBytes + column)),
+        weights(uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows)) {}
+  __device__ __forceinline__ TurnOperands(const TurnGemm& p, const TurnOperands& group, int tap)
+      : window(group.window + p.window_unit[tap]), weights(group.weights + p.weight_unit[tap]) {}
+};
+
 /// The sums of a warpgroup, and its products. Sums of scaled operands are as large as the last
 /// window's products, whose inverse scale is theirs.
 template <typename TileType>
@@ -49,21 +63,18 @@ struct TurnProducts {
     wgmma_wait<0>();
     release_last();
   }
-  // Starts the products of tap `tap` of a slot whose windows and weights begin at these units of
-  // shared memory.
-  __device__ __forceinline__ void start_tap(uint32_t window, uint32_t weights, int tap,
-                                            bool first) {
+  // Starts the products of a tap.
+  __device__ __forceinline__ void start_tap(const TurnOperands& group, int tap, bool first) {
     constexpr uint32_t kWeightStep = Tile::kRows << 16;
     const uint32_t window_step = p.positions << 16;
-    window += p.window_unit[tap];
-    weights += p.weight_unit[tap];
+    const TurnOperands operands(p, group, tap);
     wgmma_fence();
 #pragma unroll
     for (int unit = 0; unit < kStageUnits<Tile>; unit += 2) {
-      const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
+      const uint64_t a = wgmma_descriptor(operands.weights + unit * Tile::kRows + kWeightStep);
 #pragma unroll
       for (int i = 0; i < Tile::kParts; ++i) {
-        const uint32_t x = window + unit * p.positions + i * Tile::kPartColumns;
+        const uint32_t x = operands.window + unit * p.positions + i * Tile::kPartColumns;
         wgmma<typename Tile::Operand, Tile::kPartColumns>(
             sums[i], a, wgmma_descriptor(x + window_step), !first || unit > 0);
       }
@@ -77,22 +88,20 @@ struct TurnProducts {
   template <typename Await>
   __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
                                                  bool is_last, const Await& await) {
-    const uint32_t window = uniform(memory.window(p, slot) / kUnitBytes + column);
-    const uint32_t weights =
-        uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
+    const TurnOperands operands(p, memory, slot, weight_slot, half, column);
     int tap = uniform(p.group_tap[group]);
     const int end = uniform(p.group_tap[group + 1]);
     await();
     if constexpr (Tile::kScales && Tile::kTurns) {
       follow_scale(memory.shared->inverse_scale[slot], first);
     }
-    start_tap(window, weights, tap, first);
+    start_tap(operands, tap, first);
     wgmma_wait<1>();
     release_last();
     last = is_last ? slot : -1;
     last_weights = p.resident ? -1 : weight_slot;
 #pragma unroll 1
-    for (++tap; tap < end; ++tap) start_tap(window, weights, tap, false);
+    for (++tap; tap < end; ++tap) start_tap(operands, tap, false);
   }
   // Brings the sums to the scale of the products that follow.
   __device__ __forceinline__ void follow_scale(float inverse, bool first) {
@@ -131,41 +140,40 @@ struct SplitProducts {
     for (int h = 0; h < 2; ++h) row_scales[h] = finish.scale[h];
   }
   __device__ __forceinline__ void finish() const {}
-  // Starts the products of a tap, of the parts of weights and x that begin at these units.
-  __device__ __forceinline__ void start_parts(uint32_t window, uint32_t weights, int tap,
-                                              bool first) {
+  // Starts the products of a tap, of parts of weights and x.
+  __device__ __forceinline__ void start_parts(const TurnOperands& group, int tap, bool first) {
     constexpr uint32_t kWeightStep = Tile::kRows << 16;
     const uint32_t window_step = p.positions << 16;
-    window += p.window_unit[tap];
-    weights += p.weight_unit[tap];
+    const TurnOperands operands(p, group, tap);
 #pragma unroll
     for (int unit = 0; unit < kSplitUnits; unit += 2) {
-      const uint64_t a = wgmma_descriptor(weights + unit * Tile::kRows + kWeightStep);
-      const uint64_t b = wgmma_descriptor(window + unit * p.positions + window_step);
+      const uint64_t a = wgmma_descriptor(operands.weights + unit * Tile::kRows + kWeightStep);
+      const uint64_t b = wgmma_descriptor(operands.window + unit * p.positions + window_step);
       wgmma<typename Tile::Operand, Tile::kColumns>(part, a, b, !first || unit > 0);
     }
   }
   // Sums the products of big parts of taps [tap, end).
-  __device__ __forceinline__ void sum_big(uint32_t window, uint32_t weights, int tap, int end,
+  __device__ __forceinline__ void sum_big(const TurnOperands& operands, int tap, int end,
                                           float scale) {
 #pragma unroll 1
     for (int i = tap; i < end; ++i) {
       wgmma_fence();
-      start_parts(window, weights, i, i == tap);
+      start_parts(operands, i, i == tap);
       wgmma_commit();
     }
     add_part(scale);
   }
   // The same of the products with what is beside the big parts.
-  __device__ __forceinline__ void sum_rest(uint32_t window, uint32_t weights, int tap, int end,
+  __device__ __forceinline__ void sum_rest(const TurnOperands& operands, int tap, int end,
                                            float scale) {
-    const uint32_t window_rest = window + kSplitUnits * p.positions;
-    const uint32_t weight_rest = weights + kSplitUnits * Tile::kRows;
+    TurnOperands of_window = operands, of_weights = operands;
+    of_window.window += kSplitUnits * p.positions;
+    of_weights.weights += kSplitUnits * Tile::kRows;
 #pragma unroll 1
     for (int i = tap; i < end; ++i) {
       wgmma_fence();
-      start_parts(window_rest, weights, i, i == tap);
-      start_parts(window, weight_rest, i, false);
+      start_parts(of_window, i, i == tap);
+      start_parts(of_weights, i, false);
       wgmma_commit();
     }
     add_part(scale / kRestScale);
@@ -183,9 +191,7 @@ struct SplitProducts {
   template <typename Await>
   __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
                                                  bool is_last, const Await& await) {
-    const uint32_t window = uniform(memory.window(p, slot) / kUnitBytes + column);
-    const uint32_t weights =
-        uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows);
+    const TurnOperands operands(p, memory, slot, weight_slot, half, column);
     if (first) {
 #pragma unroll
       for (float& sum : sums[0]) sum = 0.0f;
@@ -194,10 +200,10 @@ struct SplitProducts {
     const int end = uniform(p.group_tap[group + 1]);
     await();
     const float scale = Tile::kTurns ? memory.shared->inverse_scale[slot] : unit_scale;
-    sum_rest(window, weights, tap, end, scale);
+    sum_rest(operands, tap, end, scale);
 #pragma unroll 1
     for (; tap < end; tap += kTapsAddedAtOnce) {
-      sum_big(window, weights, tap, min(tap + kTapsAddedAtOnce, end), scale);
+      sum_big(operands, tap, min(tap + kTapsAddedAtOnce, end), scale);
     }
     if (threadIdx.x % 32 == 0) {
       if (is_last) memory.shared->used[slot].arrive();

@@ -468,7 +468,8 @@ TEST_CASE("the GPU's choice for kernels of one tap") {
 
 TEST_CASE("the GPU's choice for few taps of rows that begin at multiples of 16 bytes") {
   if (!has_cuda_row("conv1d_turn_gemm_sm90")) return;
-  for (const Precision precision : {Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
     CHECK(chosen("{out_channels: 128, kernel_size: 3}", {32, 64, 131072}, Device::Type::kCuda,
                  precision) == "conv1d_turn_gemm_sm90");
   }
@@ -476,7 +477,7 @@ TEST_CASE("the GPU's choice for few taps of rows that begin at multiples of 16 b
 
 TEST_CASE("the GPU's choice for strides of eight and many channels") {
   if (!has_cuda_row("conv1d_arranged_gemm_sm90")) return;
-  for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {
+  for (const Precision precision : {Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
     CHECK(chosen("{out_channels: 512, kernel_size: 16, stride: 8, padding: 4}", {16, 256, 3002},
                  Device::Type::kCuda, precision) == "conv1d_arranged_gemm_sm90");
   }

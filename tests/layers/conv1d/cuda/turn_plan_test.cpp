@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <set>
 #include <vector>
 
@@ -51,6 +52,22 @@ void check_taps(const cuda::TurnPlan& plan) {
   CHECK(plan.sides() <= cuda::kMostTurnSides);
 }
 
+// Weights of all taps are loaded, group after group, each into a slot that holds it.
+void check_groups(const cuda::TurnPlan& plan) {
+  CHECK(plan.first_group[plan.windows] == plan.groups);
+  for (int w = 0; w < plan.windows; ++w) {
+    CHECK(plan.group_tap[plan.first_group[w]] == plan.first_tap[w]);
+    CHECK(plan.first_group[w] < plan.first_group[w + 1]);
+    if (plan.resident) CHECK(plan.first_group[w + 1] == plan.first_group[w] + 1);
+  }
+  CHECK(plan.group_tap[plan.groups] == plan.taps);
+  for (int g = 0; g < plan.groups; ++g) {
+    const int taps = plan.group_tap[g + 1] - plan.group_tap[g];
+    CHECK(taps >= 1);
+    CHECK(taps * plan.tap_bytes() <= plan.weight_slot_bytes);
+  }
+}
+
 void check_tiles(const Conv1dProblem& p, const cuda::TurnPlan& plan) {
   CHECK(plan.shared_bytes() <= kSharedBytes);
   CHECK(plan.ring >= 2);
@@ -72,22 +89,21 @@ TEST_CASE("plans of turned windows serve every tap") {
   Random random(33);
   int valid = 0;
   for (int i = 0; i < 300; ++i) {
-    Conv1dProblem p = problem(random.integer(1, 9), random.pick<int64_t>({1, 2, 3, 8, 12, 512}),
+    Conv1dProblem p = problem(random.integer(1, 17), random.pick<int64_t>({1, 2, 3, 8, 12, 512}),
                               random.integer(0, 20));
     p.groups = random.pick<int64_t>({1, 1, 3});
     p.in_channels = p.groups * random.integer(1, 600);
     p.out_channels = p.groups * random.integer(1, 600);
     p.batch = random.integer(1, 5);
-    if (random.integer(1, 2) == 1) {
-      p.dtype = DType::kF32;
-      p.precision = Precision::kTf32;
-    }
+    p.precision = random.pick<Precision>({Precision::kFp32, Precision::kTf32, Precision::kFp16});
+    p.dtype = storage_dtype(p.precision);
     if (p.out_length < 1) continue;
     CAPTURE(to_string(p));
     for (const int rows : {64, 128}) {
       const cuda::TurnPlan plan = plan_rows(p, rows);
       if (!plan.valid) continue;
       check_taps(plan);
+      check_groups(plan);
       check_tiles(p, plan);
       ++valid;
     }
@@ -189,6 +205,51 @@ TEST_CASE("the rows of a tile are channels with all their phases") {
       expected.insert(static_cast<float>(1 + i));
     }
     CHECK(found == expected);
+  }
+}
+
+TEST_CASE("weights of many taps in f32 come in groups") {
+  Conv1dProblem p = problem(17, 1, 8);
+  p.in_channels = p.out_channels = 512;
+  p.precision = Precision::kFp32;
+  p.dtype = DType::kF32;
+  const cuda::TurnPlan plan = plan_rows(p, 128);
+  REQUIRE(plan.valid);
+  CHECK_FALSE(plan.resident);
+  CHECK(plan.windows == 1);
+  CHECK(plan.groups > 1);
+  check_groups(plan);
+}
+
+// Both parts together are the weight, but for the bits that f32 has and they do not.
+TEST_CASE("weights of f32 are two parts, scaled for each output channel") {
+  Conv1dProblem p = problem(1, 1, 0);
+  p.out_channels = 3;
+  p.precision = Precision::kFp32;
+  p.dtype = DType::kF32;
+  const cuda::TurnPlan plan = plan_rows(p, 64);
+  REQUIRE(plan.valid);
+  const auto weight = [](int64_t, int64_t m, int64_t c, int64_t) {
+    return std::ldexp(1.0f + static_cast<float>(c) / 1000.0f, static_cast<int>(40 * m - 40));
+  };
+  std::vector<float> packed(static_cast<size_t>(turn_weight_count(p, plan)));
+  pack_turn_weights(p, plan, weight, packed.data());
+  const std::vector<float> scales = cuda::turn_row_scales(p, weight);
+  for (int place = 0; place < 64; ++place) {
+    const int64_t row = cuda::turn_row_at(place, false);
+    for (int64_t c = 0; c < cuda::kTurnChannels; ++c) {
+      const auto at = static_cast<size_t>((c / 8 * 64 + place) * 8 + c % 8);
+      const float big = packed[at], rest = packed[at + 4 * 64 * 8];
+      CHECK(static_cast<float>(Half(big)) == big);
+      if (row >= p.out_channels) {
+        CHECK(big == 0.0f);
+        continue;
+      }
+      CHECK(big >= 16384.0f);
+      CHECK(big < 32768.0f);
+      const double sum = (big + static_cast<double>(rest) / 2048.0) * scales[row];
+      CHECK(sum == doctest::Approx(weight(0, row, c, 0)).epsilon(0x1p-22));
+    }
   }
 }
 

@@ -146,6 +146,7 @@ void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, boo
   const int group_taps = std::max(1, static_cast<int>(kGroupBytes / plan.tap_bytes()));
   int most = most_group_taps(plan);
   if (plan.scales()) most = std::min(most, group_taps);
+  // As many taps at once as leave room for two groups.
   for (; most >= 1; most = std::min(most / 2, group_taps)) {
     lay_groups(plan, most);
     plan.weight_slot_bytes = most_group_taps(plan) * plan.tap_bytes();

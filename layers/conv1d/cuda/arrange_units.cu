@@ -4,10 +4,9 @@
 // the ends, zeros for channels that do not exist. f32 becomes f16 of one or two parts.
 //
 // Threads: a thread makes two units, of which it reads the eight channels. Units follow each other
-// by
-//   (b, g, u, j, r), r fastest, so that warps read neighbouring positions of a channel. Of several
-//   planes the two are neighbours, read together where they lie at an even element; of one plane,
-//   where units are stored side by side, they are a block apart. Shared memory: none.
+//   by (b, g, u, j, r), r fastest, so that warps read neighbouring positions of a channel. Of
+//   several planes the two are neighbours, read together where they lie at an even element; of one
+//   plane, where units are stored side by side, they are a block apart. Shared memory: none.
 // Precision: as x is stored; of f32 11 or 22 bits (half_parts.h).
 // Bytes: x read once and written once, where taps read every position; limited by that.
 // Requires: nothing; blocks are counted in 64 bits within grid.x.

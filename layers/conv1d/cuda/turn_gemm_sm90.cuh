@@ -16,8 +16,7 @@
 //   those of the windows' taps; the results of a tile on their way to y. Once turned, a window is a
 //   valid operand at every position, so that it serves all its taps.
 // Precision: f16 or bf16 with f32 sums. TF32 and f32 are multiplied as scaled f16 (half_parts.h):
-// by
-//   one part, or by two, whose products are added up in f32 a few taps at a time, because tensor
+//   by one part, or by two, whose products are added up in f32 a few taps at a time, because tensor
 //   cores truncate when they add. Beside an infinity f32 in two parts gives NaN for infinity.
 // Bytes: x once for each row tile of a group, with a halo for each column tile; y once; weights
 //   once for each block where they are resident, else once for each tile, from the L2.
@@ -104,6 +103,7 @@ __device__ void scale_windows(const TurnGemm& p, const TurnMemory<Tile>& memory,
   }
 }
 
+// The multiplying warps.
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnShared& shared = *memory.shared;

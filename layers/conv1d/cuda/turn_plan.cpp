@@ -195,7 +195,7 @@ double tile_cycles(const TurnPlan& plan) {
   const TurnCosts costs = costs_of(plan);
   const double elements = static_cast<double>(plan.rows) * plan.columns;
   const int part_products = plan.parts == 2 ? 3 : 1;
-  const double tap_products = costs.products * elements * plan.operand_size * part_products / 128.0;
+  const double tap_products = costs.products * elements * kTurnOperandBytes * part_products / 128.0;
   double cycles = costs.tile + (plan.phases() > 1 ? costs.phased_row : costs.row) * plan.rows;
   for (int w = 0; w < plan.windows; ++w) {
     const int taps = plan.first_tap[w + 1] - plan.first_tap[w];
@@ -267,7 +267,7 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
 }
 
 int64_t turn_weight_count(const Conv1dProblem& p, const TurnPlan& plan) {
-  return p.groups * plan.row_tiles * plan.stages * plan.weight_bytes / plan.operand_size;
+  return p.groups * plan.row_tiles * plan.stages * plan.weight_bytes / kTurnOperandBytes;
 }
 
 void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
@@ -286,7 +286,7 @@ void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
     if (!plan.scales()) return value;
     return half_part(value / scales[static_cast<size_t>(g * p.group_outputs() + m)], part);
   };
-  const int width = kUnitBytes / plan.operand_size;
+  const int width = kUnitBytes / kTurnOperandBytes;
   const auto pack_tap = [&](int64_t g, int64_t row_tile, int64_t stage, int u) {
     for (int unit = 0; unit < plan.parts * kTurnChannels / width; ++unit) {
       const int part = unit * width / kTurnChannels;

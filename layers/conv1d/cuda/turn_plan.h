@@ -28,6 +28,7 @@ namespace engine::cuda {
 
 inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a window of rows
 inline constexpr int kTurnChannels = 32;
+inline constexpr int kTurnOperandBytes = 2;  // of an element of a part
 inline constexpr int kMostTurnSides = 8;
 inline constexpr int kMostUnitReach = 64;  // positions of a window behind its columns
 inline constexpr int kMostTurnWindows = 16;
@@ -77,10 +78,9 @@ struct TurnTap {
 struct TurnPlan {
   TurnSource source = TurnSource::kRows;
   PhaseFold fold;
-  int size = 0;          ///< bytes of an element of x and y,
-  int operand_size = 2;  ///< of one of a part of what is multiplied
-  int parts = 1;         ///< of f32 two (half_parts.h)
-  int columns = 0;       ///< of a tile
+  int size = 0;     ///< bytes of an element of x and y
+  int parts = 1;    ///< of an operand: of f32 two (half_parts.h)
+  int columns = 0;  ///< of a tile
   // Windows of kTurnChannels channels, and their taps: those of window w are first_tap[w] to
   // first_tap[w + 1].
   int windows = 0;
@@ -120,12 +120,12 @@ struct TurnPlan {
   int phases() const { return static_cast<int>(fold.phases); }
   int tile_channels() const { return rows / kTurnHalfRows * half_channels; }
   /// Of weights.
-  int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * operand_size * parts; }
+  int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * kTurnOperandBytes * parts; }
   /// Whether operands are f32 that is scaled to f16.
-  bool scales() const { return operand_size < size; }
+  bool scales() const { return size > kTurnOperandBytes; }
   /// Windows of rows are as large as x.
   int64_t window_bytes() const {
-    const int bytes = source == TurnSource::kRows ? size : operand_size * parts;
+    const int bytes = source == TurnSource::kRows ? size : kTurnOperandBytes * parts;
     return int64_t{kTurnChannels} * bytes * positions();
   }
   /// Boxes of the copy engine begin at multiples of 1024.

@@ -24,7 +24,6 @@ namespace engine::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kWidth = 8;  // channels of a unit
 
 // x and its planes.
 struct Arrangement {
@@ -59,7 +58,7 @@ struct ArrangedUnit {
   float scale;             // of f32
   const T* source;         // of its first channel
   int existing = 0;        // channels; none beyond x where padding is zeros
-  T values[kWidth];
+  T values[kOperandUnit];
 
   // Number `index` of all, with those that only let others begin evenly.
   __device__ __forceinline__ ArrangedUnit(const Arrangement& a, int64_t index, const T* x,
@@ -78,13 +77,13 @@ struct ArrangedUnit {
     place = target + row * a.planes.length + j;
     if constexpr (sizeof(T) == 4) scale = __uint_as_float(HalfScale(a.largest[group]).bits);
     const int64_t position = a.position(j, r);
-    source = x + (group * a.channels + int64_t{unit} * kWidth) * a.in_length + position;
+    source = x + (group * a.channels + int64_t{unit} * kOperandUnit) * a.in_length + position;
     const bool inside = position >= 0 && position < a.in_length;
-    if (inside) existing = min(a.channels - unit * kWidth, kWidth);
+    if (inside) existing = min(a.channels - unit * kOperandUnit, kOperandUnit);
   }
   __device__ __forceinline__ void load(const Arrangement& a) {
 #pragma unroll
-    for (int e = 0; e < kWidth; ++e) {
+    for (int e = 0; e < kOperandUnit; ++e) {
       if (e < existing) values[e] = source[e * a.in_length];
     }
   }
@@ -97,7 +96,7 @@ struct ArrangedUnit {
   }
   __device__ __forceinline__ void load_with(const Arrangement& a, ArrangedUnit& next) {
 #pragma unroll
-    for (int e = 0; e < kWidth; ++e) {
+    for (int e = 0; e < kOperandUnit; ++e) {
       if (e >= existing) continue;
       const auto two = *reinterpret_cast<const Neighbours<T>*>(source + e * a.in_length);
       values[e] = two.first;
@@ -119,7 +118,7 @@ struct ArrangedUnit {
   __device__ __forceinline__ void store_parts(const Arrangement& a) const {
     uint4 big, rest;
 #pragma unroll
-    for (int i = 0; i < kWidth / 2; ++i) {
+    for (int i = 0; i < kOperandUnit / 2; ++i) {
       const HalfPartsOfPair parts(values[2 * i] * scale, values[2 * i + 1] * scale);
       (&big.x)[i] = parts.big;
       (&rest.x)[i] = parts.rest;

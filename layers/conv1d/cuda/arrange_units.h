@@ -11,6 +11,7 @@
 namespace engine::cuda {
 
 inline constexpr int kMostPlanes = 16;
+inline constexpr int kOperandUnit = 8;  // channels of a unit
 inline constexpr int kUnitsOfStage = 4;
 
 /// [sample][group][plane][stage][part][unit of channels][position] units: a stage has kUnitsOfStage

@@ -68,10 +68,10 @@ __device__ void turn_windows(const TurnGemm& p, const TurnMemory<Tile>& memory, 
 __device__ __forceinline__ uint32_t largest_of_warps(uint32_t mine, int warp, uint32_t meeting) {
   constexpr int kMeeting = 1;
   if (threadIdx.x % 32 == 0) store_shared(meeting + 4 * warp, mine);
-  named_barrier(kMeeting, 32 * kSplitUnits);
+  named_barrier(kMeeting, 32 * kUnitsOfStage);
   uint32_t largest = mine;
 #pragma unroll
-  for (int w = 0; w < kSplitUnits; ++w) largest = max(largest, load_shared(meeting + 4 * w));
+  for (int w = 0; w < kUnitsOfStage; ++w) largest = max(largest, load_shared(meeting + 4 * w));
   return largest;
 }
 

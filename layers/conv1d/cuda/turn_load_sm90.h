@@ -34,7 +34,7 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
 template <typename Tile>
 __device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
                                             int64_t position, uint32_t window, Barrier& loaded) {
-  constexpr int kUnits = kStageUnits<Tile> * Tile::kOperandParts;
+  constexpr int kUnits = kUnitsOfStage * Tile::kOperandParts;
   const int bytes = p.positions * kUnitBytes;
   const int64_t first = (plane * p.plane_units + stage * kUnits) * p.plane_length + position;
   if (threadIdx.x % 32 == 0) {

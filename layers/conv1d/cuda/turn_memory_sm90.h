@@ -36,7 +36,7 @@ struct TurnTile {
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
   // Of units the turning warps have nothing to do.
-  static constexpr int kTurningWarps = kTurns && kScales ? kSplitUnits : 3;
+  static constexpr int kTurningWarps = kTurns && kScales ? kUnitsOfStage : 3;
   static constexpr int kStoringWarps = kTurns && kOperandParts == 2 ? 3 : 4;
   static constexpr int kOtherWarps = (1 + kTurningWarps + kStoringWarps + 3) / 4 * 4;
   static constexpr int kThreads = kMultipliers + 32 * kOtherWarps;
@@ -57,19 +57,15 @@ struct TurnShared {
   Barrier weights_used[kMostTurnRing];
   Barrier staged[2];  // a half tile's results
   Barrier stored[2];
-  float inverse_scale[kMostTurnRing];  // of windows that are scaled
-  uint32_t magnitude[2][kSplitUnits];  // of what the turning warps have, for windows in turns
+  float inverse_scale[kMostTurnRing];    // of windows that are scaled
+  uint32_t magnitude[2][kUnitsOfStage];  // of what the turning warps have, for windows in turns
 };
 inline constexpr int kTurnSharedBytes = 512;
 static_assert(sizeof(TurnShared) <= kTurnSharedBytes);
 
-/// Units of a position of a window, of one part.
-template <typename Tile>
-inline constexpr int kStageUnits = kTurnChannels / kUnitElements<typename Tile::Operand>;
-
 /// Bytes of the weights of a tap of a stage.
 template <typename Tile>
-inline constexpr int kTapBytes = kStageUnits<Tile>* Tile::kOperandParts* Tile::kRows* kUnitBytes;
+inline constexpr int kTapBytes = kUnitsOfStage* Tile::kOperandParts* Tile::kRows* kUnitBytes;
 
 /// Where everything lies in shared memory. Windows begin at multiples of 1024.
 template <typename Tile>

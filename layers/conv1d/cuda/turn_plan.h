@@ -27,7 +27,7 @@
 namespace engine::cuda {
 
 inline constexpr int kTurnColumnBytes = 512;  // of one channel: the columns of a window of rows
-inline constexpr int kTurnChannels = 32;
+inline constexpr int kTurnChannels = kUnitsOfStage * kOperandUnit;
 inline constexpr int kTurnOperandBytes = 2;  // of an element of a part
 inline constexpr int kMostTurnSides = 8;
 inline constexpr int kMostUnitReach = 64;  // positions of a window behind its columns

@@ -70,7 +70,7 @@ struct TurnProducts {
     const TurnOperands operands(p, group, tap);
     wgmma_fence();
 #pragma unroll
-    for (int unit = 0; unit < kStageUnits<Tile>; unit += 2) {
+    for (int unit = 0; unit < kUnitsOfStage; unit += 2) {
       const uint64_t a = wgmma_descriptor(operands.weights + unit * Tile::kRows + kWeightStep);
 #pragma unroll
       for (int i = 0; i < Tile::kParts; ++i) {
@@ -146,7 +146,7 @@ struct SplitProducts {
     const uint32_t window_step = p.positions << 16;
     const TurnOperands operands(p, group, tap);
 #pragma unroll
-    for (int unit = 0; unit < kSplitUnits; unit += 2) {
+    for (int unit = 0; unit < kUnitsOfStage; unit += 2) {
       const uint64_t a = wgmma_descriptor(operands.weights + unit * Tile::kRows + kWeightStep);
       const uint64_t b = wgmma_descriptor(operands.window + unit * p.positions + window_step);
       wgmma<typename Tile::Operand, Tile::kColumns>(part, a, b, !first || unit > 0);
@@ -167,8 +167,8 @@ struct SplitProducts {
   __device__ __forceinline__ void sum_rest(const TurnOperands& operands, int tap, int end,
                                            float scale) {
     TurnOperands of_window = operands, of_weights = operands;
-    of_window.window += kSplitUnits * p.positions;
-    of_weights.weights += kSplitUnits * Tile::kRows;
+    of_window.window += kUnitsOfStage * p.positions;
+    of_weights.weights += kUnitsOfStage * Tile::kRows;
 #pragma unroll 1
     for (int i = tap; i < end; ++i) {
       wgmma_fence();

@@ -14,13 +14,10 @@
 
 namespace engine::cuda {
 
-inline constexpr int kSplitUnitChannels = 8;
-inline constexpr int kSplitUnits = kTurnChannels / kSplitUnitChannels;  // of one part
-
 /// A unit of each position of a window with its sides, in the registers of a warp.
 class SplitUnit {
  public:
-  /// Unit `unit` of kSplitUnits.
+  /// Unit `unit` of kUnitsOfStage.
   __device__ __forceinline__ SplitUnit(int sides, int unit)
       : positions_(kTurnBoxes * 32 + sides * kSideWidth),
         unit_(unit),
@@ -62,21 +59,21 @@ class SplitUnit {
   static constexpr int kSideWidth = kUnitBytes / sizeof(float);  // positions
   static_assert(kMostTurnSides * kSideWidth == 32, "a lane has a position of the sides");
 
-  using Words = uint32_t[kSplitUnitChannels];  // of a position
+  using Words = uint32_t[kOperandUnit];  // of a position
 
   __device__ __forceinline__ void load_box(uint32_t box, Words& words) const {
     constexpr int kRowBytes = kSwizzledUnits * kUnitBytes;
-    box += unit_ * kSplitUnitChannels * kRowBytes;
+    box += unit_ * kOperandUnit * kRowBytes;
 #pragma unroll
-    for (int i = 0; i < kSplitUnitChannels; ++i) {
+    for (int i = 0; i < kOperandUnit; ++i) {
       words[i] = load_shared(box + i * kRowBytes + (lane_ * 4 ^ i * kUnitBytes));
     }
   }
   __device__ __forceinline__ void load_side(uint32_t sides) {
     const uint32_t first = sides + lane_ / kSideWidth * kTurnSideBytes + lane_ % kSideWidth * 4 +
-                           unit_ * kSplitUnitChannels * kUnitBytes;
+                           unit_ * kOperandUnit * kUnitBytes;
 #pragma unroll
-    for (int i = 0; i < kSplitUnitChannels; ++i) side_[i] = load_shared(first + i * kUnitBytes);
+    for (int i = 0; i < kOperandUnit; ++i) side_[i] = load_shared(first + i * kUnitBytes);
   }
   // NaN is left out.
   __device__ __forceinline__ static float larger(float magnitude, const Words& words) {
@@ -94,9 +91,9 @@ class SplitUnit {
   template <int kParts>
   __device__ __forceinline__ void store_words(uint32_t window, int position, const Words& words,
                                               float scale) const {
-    uint32_t big[kSplitUnitChannels / 2], rest[kSplitUnitChannels / 2];
+    uint32_t big[kOperandUnit / 2], rest[kOperandUnit / 2];
 #pragma unroll
-    for (int i = 0; i < kSplitUnitChannels / 2; ++i) {
+    for (int i = 0; i < kOperandUnit / 2; ++i) {
       const HalfPartsOfPair parts(__uint_as_float(words[2 * i]) * scale,
                                   __uint_as_float(words[2 * i + 1]) * scale);
       big[i] = parts.big;
@@ -105,7 +102,7 @@ class SplitUnit {
     const uint32_t unit = window + (unit_ * positions_ + position) * kUnitBytes;
     store_shared_16(unit, {big[0], big[1], big[2], big[3]});
     if constexpr (kParts == 2) {
-      store_shared_16(unit + kSplitUnits * positions_ * kUnitBytes,
+      store_shared_16(unit + kUnitsOfStage * positions_ * kUnitBytes,
                       {rest[0], rest[1], rest[2], rest[3]});
     }
   }

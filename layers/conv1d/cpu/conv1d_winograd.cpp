@@ -39,7 +39,7 @@ bool can_implement(const Conv1dProblem& p) {
 }
 
 // All output channels over a panel of `vectors` vectors of columns.
-double panel_cycles(const WinogradLoop& loop, const WinogradSteps& steps, int64_t rows,
+double panel_cycles(const WinogradLoop& loop, const WinogradProducts& products, int64_t rows,
                     int64_t vectors, double chunks) {
   const auto v = static_cast<double>(vectors);
   // Vectors of up to eight floats fill 16 registers with sums, and load their inputs for every
@@ -48,7 +48,7 @@ double panel_cycles(const WinogradLoop& loop, const WinogradSteps& steps, int64_
   const auto block = [&](int64_t block_rows) {
     const auto r = static_cast<double>(block_rows);
     const double loads = v + r * (loop.lanes > 8 ? 0.5 : 1.0);
-    return 0.5 * reloads * static_cast<double>(steps.products()) *
+    return 0.5 * reloads * static_cast<double>(products.count()) *
                step_cycles(2.0 * r * v, 2.0 * loads, 1.0, loop.lanes) +
            chunks * (35.0 + 8.0 * r * v);
   };
@@ -65,7 +65,7 @@ double transform_cycles(const WinogradTaps& taps, const WinogradColumns& columns
   const double strided = stride == 1 ? 0.0 : 3.0 * static_cast<double>(loop.lanes);
   constexpr double kPanelsAtOnce = 8.0;
   return panels * vectors *
-             (remainders * (18.0 + strided) + 9.0 * static_cast<double>(taps.steps.products())) +
+             (remainders * (18.0 + strided) + 9.0 * static_cast<double>(taps.products.count())) +
          std::ceil(panels / kPanelsAtOnce) * remainders * 60.0;
 }
 
@@ -74,16 +74,15 @@ double seconds(const Conv1dProblem& problem) {
   const WinogradLoop loop = winograd_loop();
   const WinogradTaps taps(p.taps);
   const WinogradColumns columns(p.out_length, taps.distance, loop);
-  const WinogradSteps steps{taps.steps.apart * p.group_inputs, taps.steps.joint * p.group_inputs,
-                            taps.steps.sums * p.group_inputs};
-  const int64_t chunks = ceil_divide(steps.products() * loop.columns, loop.panel_floats);
+  const WinogradProducts products = taps.products.times(p.group_inputs);
+  const int64_t chunks = ceil_divide(products.count() * loop.columns, loop.panel_floats);
   const int64_t vectors = ceil_divide(columns.panel_columns, loop.lanes);
   // A panel of less than whole vectors is stored value by value, but with AVX-512's masks.
   const bool whole = loop.lanes > 8 || p.out_length % (2 * columns.panel_columns) == 0;
   const double values = whole ? 0.0 : 200.0 * static_cast<double>(p.group_outputs * chunks);
   const double one =
       static_cast<double>(columns.panels) *
-          panel_cycles(loop, steps, p.group_outputs, vectors, static_cast<double>(chunks)) +
+          panel_cycles(loop, products, p.group_outputs, vectors, static_cast<double>(chunks)) +
       static_cast<double>(p.group_inputs) *
           transform_cycles(taps, columns, p.taps.in_stride(), loop) +
       values;

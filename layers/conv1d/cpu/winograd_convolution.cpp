@@ -31,10 +31,6 @@ constexpr int64_t kChannelsAhead = 4;
 // Plain sums of fewer products round less.
 constexpr int64_t kLeastProducts = 64;
 
-WinogradSteps times(const WinogradSteps& steps, int64_t channels) {
-  return {steps.apart * channels, steps.joint * channels, steps.sums * channels};
-}
-
 // For each lane of two vectors of outputs, where it lies in a vector of y[t] and one of y[t + d];
 // and, for each lane of a vector of x[t] and one of x[t + d], where it lies in two of x. Lanes
 // beyond whole pieces are of no account.
@@ -85,11 +81,10 @@ WinogradTaps::WinogradTaps(const TapRule& rule) {
     Remainder& remainder = remainders.back();
     for (int64_t first = 0; first < remainder.taps; first += 3) {
       const int64_t count = std::min<int64_t>(remainder.taps - first, 3);
-      remainder.groups.push_back(
-          {first, count, 2 * steps.apart, count == 3 ? 2 * steps.joint : steps.sums});
-      ++steps.apart;
-      steps.joint += count == 3;
-      steps.sums += count == 2;
+      remainder.groups.push_back({first, count, products});
+      ++products.apart;
+      products.p += count >= 2;
+      products.q += count == 3;
     }
   }
 }
@@ -126,9 +121,10 @@ bool WinogradConvolution::can_implement(const TapProblem& problem) {
   const WinogradTaps taps(problem.taps);
   const WinogradLoop loop = winograd_loop();
   const bool fits = taps.remainders.front().taps <= kMostTaps &&
-                    taps.steps.products() * loop.columns <= loop.panel_floats;
+                    taps.products.count() * loop.columns <= loop.panel_floats;
   // Groups of two taps round more than plain sums; those of three make up for as many.
-  return fits && taps.steps.joint > 0 && taps.steps.joint >= taps.steps.sums;
+  const int64_t threes = taps.products.q, twos = taps.products.p - taps.products.q;
+  return fits && threes > 0 && threes >= twos;
 }
 
 // One part of the work: a tile of columns, and some of the rows of a group.
@@ -148,7 +144,7 @@ WinogradConvolution::WinogradConvolution(const TapProblem& problem, int threads)
       columns_(problem.out_length, taps_.distance, loop_),
       row_blocks_(ceil_divide(problem.group_outputs, loop_.rows)),
       weight_count_(problem.groups * row_blocks_ * loop_.rows * problem.group_inputs *
-                    taps_.steps.products()) {
+                    taps_.products.count()) {
   if (interleaves()) order_ = order_of_pieces(loop_.lanes, taps_.distance);
   cut();
   choose_tiles(threads);
@@ -161,12 +157,12 @@ double WinogradConvolution::seconds_of_run() const {
 
 // Chunks depend on the layer alone, so that every length finds the same packed weights.
 void WinogradConvolution::cut() {
-  const int64_t most = loop_.panel_floats / (taps_.steps.products() * loop_.columns);
+  const int64_t most = loop_.panel_floats / (taps_.products.count() * loop_.columns);
   const int64_t parts = ceil_divide(problem_.group_inputs, most);
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t begin = part * problem_.group_inputs / parts;
     const int64_t channels = (part + 1) * problem_.group_inputs / parts - begin;
-    chunks_.push_back({begin, channels, times(taps_.steps, channels)});
+    chunks_.push_back({begin, channels, taps_.products.times(channels)});
   }
 }
 
@@ -174,7 +170,7 @@ void WinogradConvolution::cut() {
 void WinogradConvolution::choose_tiles(int threads) {
   if (seconds_of_run() < kMinSharedSeconds) threads = 1;
   const int64_t channels = ceil_divide(problem_.group_inputs, static_cast<int64_t>(chunks_.size()));
-  const int64_t panel_floats = channels * taps_.steps.products() * loop_.columns;
+  const int64_t panel_floats = channels * taps_.products.count() * loop_.columns;
   const int64_t parts = problem_.batch * problem_.groups;
   const auto fits = [&](int64_t panels) {
     const bool shared =
@@ -196,35 +192,33 @@ Tensor WinogradConvolution::pack_weights(const WeightReader& weight) const {
   float* target = packed.data<float>();
   const auto pack_block = [&](const Chunk& chunk, int64_t g, int64_t first) {
     const int64_t end = std::min(first + loop_.rows, problem_.group_outputs);
-    // `products` of a group's weights w(0), w(1) and so on, for groups that have `taps` of them.
-    const auto pack = [&](const auto& has_taps, const auto&... products) {
+    // A product of the weights w(0), w(1) and so on of each group that has at least so many taps.
+    const auto pack = [&](int64_t least_taps, const auto& product) {
       const auto pack_group = [&](int64_t c, const WinogradTaps::Remainder& remainder,
                                   const WinogradTaps::Group& group) {
-        const auto pack_product = [&](const auto& product) {
-          for (int64_t m = first; m < end; ++m) {
-            const auto w = [&](int64_t i) {
-              return double{
-                  weight(g, m, c, remainder.first_tap + (group.first_tap + i) * taps_.step)};
-            };
-            target[m - first] = static_cast<float>(product(w, group.taps));
-          }
-          target += loop_.rows;
-        };
-        if (has_taps(group.taps)) (pack_product(products), ...);
+        for (int64_t m = first; m < end; ++m) {
+          const auto w = [&](int64_t i) {
+            return double{
+                weight(g, m, c, remainder.first_tap + (group.first_tap + i) * taps_.step)};
+          };
+          target[m - first] = static_cast<float>(product(w, group.taps));
+        }
+        target += loop_.rows;
       };
       for (int64_t c = chunk.first_channel; c < chunk.first_channel + chunk.channels; ++c) {
         for (const WinogradTaps::Remainder& remainder : taps_.remainders) {
-          for (const WinogradTaps::Group& group : remainder.groups) pack_group(c, remainder, group);
+          for (const WinogradTaps::Group& group : remainder.groups) {
+            if (group.taps >= least_taps) pack_group(c, remainder, group);
+          }
         }
       }
     };
-    pack([](int64_t) { return true; }, [](const auto& w, int64_t) { return w(0) / 2.0; },
-         [](const auto& w, int64_t taps) { return w(taps - 1) / 2.0; });
-    pack([](int64_t taps) { return taps == 3; },
-         [](const auto& w, int64_t) { return (w(0) + w(1) + w(2)) / 2.0; },
-         [](const auto& w, int64_t) { return (w(0) - w(1) + w(2)) / 2.0; });
-    pack([](int64_t taps) { return taps == 2; },
-         [](const auto& w, int64_t) { return w(0) + w(1); });
+    pack(1, [](const auto& w, int64_t) { return w(0) / 2.0; });
+    pack(1, [](const auto& w, int64_t taps) { return w(taps - 1) / 2.0; });
+    pack(2, [](const auto& w, int64_t taps) {
+      return taps == 2 ? w(0) + w(1) : (w(0) + w(1) + w(2)) / 2.0;
+    });
+    pack(3, [](const auto& w, int64_t) { return (w(0) - w(1) + w(2)) / 2.0; });
   };
   for (int64_t g = 0; g < problem_.groups; ++g) {
     for (const Chunk& chunk : chunks_) {
@@ -347,7 +341,7 @@ void WinogradConvolution::transform_rows(const Item& item, const Chunk& chunk, i
       for (int64_t j = 0; j < columns; j += kMostLanes) hwy::Prefetch(inputs[i] + ahead + j);
     }
     transform_groups(chunk, channel, remainder, inputs, columns,
-                     tile + k * chunk.steps.products() * loop_.columns);
+                     tile + k * chunk.products.count() * loop_.columns);
   }
 }
 
@@ -355,15 +349,15 @@ void WinogradConvolution::transform_groups(const Chunk& chunk, int64_t channel,
                                            const WinogradTaps::Remainder& remainder,
                                            const float* const* inputs, int64_t columns,
                                            float* panel) const {
-  const int64_t apart = 2 * taps_.steps.apart * channel;
-  const int64_t joint = 2 * (chunk.steps.apart + taps_.steps.joint * channel);
-  const int64_t sums = 2 * (chunk.steps.apart + chunk.steps.joint) + taps_.steps.sums * channel;
+  const WinogradProducts all = chunk.products, earlier = taps_.products.times(channel);
+  const auto row = [&](int64_t product) { return panel + product * loop_.columns; };
   for (const WinogradTaps::Group& group : remainder.groups) {
-    const int64_t joint_row = (group.taps == 3 ? joint : sums) + group.joint;
-    loop_.transform(
-        inputs + group.first_tap, group.taps, columns,
-        {panel + (apart + group.apart) * loop_.columns, panel + joint_row * loop_.columns,
-         chunk.steps.products() * loop_.columns, columns_.panel_columns, columns_.vector_columns});
+    const int64_t apart = earlier.apart + group.before.apart;
+    const int64_t p = 2 * all.apart + earlier.p + group.before.p;
+    const int64_t q = 2 * all.apart + all.p + earlier.q + group.before.q;
+    loop_.transform(inputs + group.first_tap, group.taps, columns,
+                    {row(apart), row(all.apart + apart), row(p), row(q),
+                     all.count() * loop_.columns, columns_.panel_columns, columns_.vector_columns});
   }
 }
 
@@ -386,13 +380,13 @@ const float* WinogradConvolution::inputs_at(const float* channel,
 // next channels.
 void WinogradConvolution::run_chunk(const Item& item, const Chunk& chunk, const float* tile,
                                     FetchAhead& ahead) const {
-  const int64_t products = chunk.steps.products();
+  const int64_t products = chunk.products.count();
   const int64_t block_floats = products * loop_.rows;
   const int64_t most_blocks = std::max<int64_t>(kWeightFloats / block_floats, 1);
   const float* weights = item.arrays.weights + item.group * (weight_count_ / problem_.groups) +
-                         chunk.first_channel * taps_.steps.products() * row_blocks_ * loop_.rows;
+                         chunk.first_channel * taps_.products.count() * row_blocks_ * loop_.rows;
   WinogradPanel panel{};
-  panel.steps = chunk.steps;
+  panel.products = chunk.products;
   panel.distance = taps_.distance;
   panel.vector_columns = columns_.vector_columns;
   panel.order = order_.data();

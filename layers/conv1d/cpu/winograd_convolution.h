@@ -32,8 +32,7 @@ struct WinogradTaps {
   struct Group {
     int64_t first_tap;  // of its remainder's
     int64_t taps;
-    int64_t apart;  // products of the channel of each kind that lie before its own
-    int64_t joint;
+    WinogradProducts before;  // of the channel
   };
   struct Remainder {
     int64_t first_tap;
@@ -47,7 +46,7 @@ struct WinogradTaps {
   int64_t distance;  ///< d, in outputs
   int64_t step;      ///< between taps of a remainder
   std::vector<Remainder> remainders;
-  WinogradSteps steps{};  ///< of one channel
+  WinogradProducts products{};  ///< of one channel
 };
 
 /// How the columns of a row are cut into panels.
@@ -92,7 +91,7 @@ class WinogradConvolution {
   struct Chunk {
     int64_t first_channel;
     int64_t channels;
-    WinogradSteps steps;
+    WinogradProducts products;
   };
   struct Item;
 

@@ -15,21 +15,26 @@ namespace engine::cpu::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Two sums of each column, the vectors of columns and a weight fill the registers. With AVX-512
-// that is eight loads for twelve products: CPUs that start two products in a cycle start no more
-// than two loads. (8 rows of one vector, nine loads for eight products, took 1.1 to 1.2 times as
-// long on a Sapphire Rapids.)
+// Sums of `kKinds` kinds of products at a time, the vectors of columns and a weight fill the
+// registers. With AVX-512 that is eight loads for twelve products: CPUs that start two products in
+// a cycle start no more than two loads. (8 rows of one vector, nine loads for eight products, took
+// 1.1 to 1.2 times as long on a Sapphire Rapids.) In 16 registers two kinds would be five loads for
+// six products; one is seven for twelve, and the other kind's sums wait in memory.
 #if HWY_TARGET <= HWY_AVX3
+constexpr int kKinds = 2;
 constexpr int kRows = 6;
 constexpr int kVectors = 2;
 #elif HWY_TARGET == HWY_NEON
+constexpr int kKinds = 2;
 constexpr int kRows = 4;
 constexpr int kVectors = 3;
 #elif HWY_TARGET <= HWY_AVX2
-constexpr int kRows = 2;
+constexpr int kKinds = 1;
+constexpr int kRows = 4;
 constexpr int kVectors = 3;
 #else
-constexpr int kRows = 2;
+constexpr int kKinds = 1;
+constexpr int kRows = 4;
 constexpr int kVectors = 2;
 #endif
 
@@ -76,23 +81,50 @@ class Order {
 #endif
 };
 
-// sums[k] += the products of `steps` steps, of which each has `kinds`.
+// Rows of inputs and of weights from a product on.
+struct Operands {
+  const float* inputs;
+  const float* weights;
+
+  HWY_INLINE Operands from(int64_t product) const {
+    return {inputs + product * kColumns, weights + product * kRows};
+  }
+};
+
+// sums[k] += `count` products of each of `kinds` kinds, whose first ones are `distance` products
+// apart.
 template <int kinds, int rows, int vectors>
-HWY_INLINE void accumulate(int64_t steps, const float*& inputs, const float*& weights,
+HWY_INLINE void accumulate(const Operands& first, int64_t distance, int64_t count,
                            V (*sums)[rows][vectors]) {
   const D d;
-  for (int64_t step = 0; step < steps; ++step) {
+  // Else GCC loads the inputs from memory again for every product.
+  HWY_UNROLL(2)
+  for (int64_t i = 0; i < count; ++i) {
     HWY_UNROLL(2)
-    for (int k = 0; k < kinds; ++k, inputs += kColumns, weights += kRows) {
+    for (int k = 0; k < kinds; ++k) {
+      const Operands product = first.from(i + k * distance);
       V columns[vectors];
-      for (int v = 0; v < vectors; ++v) columns[v] = hn::Load(d, inputs + v * kLanes);
+      for (int v = 0; v < vectors; ++v) columns[v] = hn::Load(d, product.inputs + v * kLanes);
       for (int r = 0; r < rows; ++r) {
-        const V weight = hn::Set(d, weights[r]);
+        const V weight = hn::Set(d, product.weights[r]);
         for (int v = 0; v < vectors; ++v) {
           sums[k][r][v] = hn::MulAdd(weight, columns[v], sums[k][r][v]);
         }
       }
     }
+  }
+}
+
+// sums[0] += `firsts` products, and sums[1] += the `seconds` behind them, no more of them.
+template <int rows, int vectors>
+HWY_INLINE void accumulate_both(const Operands& first, int64_t firsts, int64_t seconds,
+                                V (*sums)[rows][vectors]) {
+  if constexpr (kKinds == 2) {
+    accumulate<2>(first, firsts, seconds, sums);
+    accumulate<1>(first.from(seconds), 0, firsts - seconds, sums);
+  } else {
+    accumulate<1>(first, 0, firsts, sums);
+    accumulate<1>(first.from(firsts), 0, seconds, sums + 1);
   }
 }
 
@@ -148,18 +180,17 @@ HWY_INLINE void store_block(const WinogradPanel& p, bool whole_vectors, int64_t 
 template <int rows, int vectors>
 HWY_NOINLINE void block(const WinogradPanel& p, bool whole_vectors, int64_t row) {
   const D d;
-  const float* inputs = p.inputs;
-  const float* weights = p.weights + row * p.steps.products();
+  const WinogradProducts& products = p.products;
+  const Operands first{p.inputs, p.weights + row * products.count()};
   prefetch_block<rows, vectors>(p, p.output.y, row);
   if (p.output.last && p.output.residual) {
     prefetch_block<rows, vectors>(p, p.output.residual, row);
   }
   V sums[2][rows][vectors];
   CONV1D_EACH_VECTOR(r, v) { sums[0][r][v] = sums[1][r][v] = hn::Zero(d); }
-  accumulate<2, rows, vectors>(p.steps.apart, inputs, weights, sums);
+  accumulate_both(first, products.apart, products.apart, sums);
   add_and_subtract<rows, vectors>(sums);
-  accumulate<2, rows, vectors>(p.steps.joint, inputs, weights, sums);
-  accumulate<1, rows, vectors>(p.steps.sums, inputs, weights, sums);
+  accumulate_both(first.from(2 * products.apart), products.p, products.q, sums);
   add_and_subtract<rows, vectors>(sums);
   store_block<rows, vectors>(p, whole_vectors, row, sums);
 }
@@ -200,38 +231,37 @@ void split(const float* source, const int32_t* order, int64_t vector_columns, in
 }
 
 template <int taps>
-HWY_INLINE void transform_vector(const float* const* inputs, int64_t column, float* apart,
-                                 float* joint) {
+HWY_INLINE void transform_vector(const float* const* inputs, int64_t column,
+                                 const WinogradRows& rows, int64_t place) {
   const D d;
   V x[taps + 1];
   for (int i = 0; i <= taps; ++i) x[i] = hn::LoadU(d, inputs[i] + column);
+  const auto store = [&](V input, float* row) { hn::Store(input, d, row + place); };
   if constexpr (taps == 1) {
-    hn::Store(x[0], d, apart);
-    hn::Store(x[1], d, apart + kColumns);
+    store(x[0], rows.first);
+    store(x[1], rows.second);
   } else if constexpr (taps == 2) {
-    hn::Store(hn::Sub(x[0], x[1]), d, apart);
-    hn::Store(hn::Sub(x[2], x[1]), d, apart + kColumns);
-    hn::Store(x[1], d, joint);
+    store(hn::Sub(x[0], x[1]), rows.first);
+    store(hn::Sub(x[2], x[1]), rows.second);
+    store(x[1], rows.p);
   } else {
-    hn::Store(hn::Sub(x[0], x[2]), d, apart);
-    hn::Store(hn::Sub(x[3], x[1]), d, apart + kColumns);
-    hn::Store(hn::Add(x[1], x[2]), d, joint);
-    hn::Store(hn::Sub(x[2], x[1]), d, joint + kColumns);
+    store(hn::Sub(x[0], x[2]), rows.first);
+    store(hn::Sub(x[3], x[1]), rows.second);
+    store(hn::Add(x[1], x[2]), rows.p);
+    store(hn::Sub(x[2], x[1]), rows.q);
   }
 }
 
 template <int taps>
 void transform_group(const float* const* inputs, int64_t columns, const WinogradRows& rows) {
-  float* apart = rows.apart;
-  float* joint = rows.joint;
+  int64_t panel = 0;
   for (int64_t first = 0; first < columns; first += rows.panel_columns) {
     const int64_t count = HWY_MIN(rows.panel_columns, columns - first);
-    int64_t lane = 0;
-    for (int64_t column = 0; column < count; column += rows.vector_columns, lane += kLanes) {
-      transform_vector<taps>(inputs, first + column, apart + lane, joint + lane);
+    int64_t place = panel;
+    for (int64_t column = 0; column < count; column += rows.vector_columns, place += kLanes) {
+      transform_vector<taps>(inputs, first + column, rows, place);
     }
-    apart += rows.panel_floats;
-    joint += rows.panel_floats;
+    panel += rows.panel_floats;
   }
 }
 

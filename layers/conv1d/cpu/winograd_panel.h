@@ -25,20 +25,24 @@
 
 namespace engine::cpu {
 
-/// How many steps there are of each kind.
-struct WinogradSteps {
-  int64_t apart;  ///< a product for y[t] and one for y[t + d]
-  int64_t joint;  ///< a p and a q
-  int64_t sums;   ///< a p
+/// How many products there are of each kind. Rows and weights lie in this order too: all products
+/// of a kind together.
+struct WinogradProducts {
+  int64_t apart;  ///< for y[t] alone, and as many for y[t + d]
+  int64_t p;
+  int64_t q;  ///< no more than p
 
-  int64_t products() const { return 2 * (apart + joint) + sums; }
+  int64_t count() const { return 2 * apart + p + q; }
+  WinogradProducts times(int64_t channels) const {
+    return {apart * channels, p * channels, q * channels};
+  }
 };
 
 /// What one call computes, with m counting `rows` output channels.
 struct WinogradPanel {
   const float* inputs;   ///< [products, WinogradLoop::columns]
   const float* weights;  ///< [blocks of WinogradLoop::rows channels, products, channels]
-  WinogradSteps steps;
+  WinogradProducts products;
   int64_t rows;
   int64_t columns;
   int64_t distance;        ///< d; where it is longer than a vector, at least `columns`
@@ -51,8 +55,10 @@ struct WinogradPanel {
 
 /// Where the transformed inputs of a group of taps belong: the rows of the first panel.
 struct WinogradRows {
-  float* apart;
-  float* joint;            ///< of p and q, or of p
+  float* first;            ///< for y[t] alone
+  float* second;           ///< for y[t + d] alone
+  float* p;                ///< of two or three taps
+  float* q;                ///< of three taps
   int64_t panel_floats;    ///< from one panel to the next
   int64_t panel_columns;   ///< of each but the last
   int64_t vector_columns;  ///< as in WinogradPanel

@@ -6,7 +6,8 @@
 // taps in place of six (winograd_panel.h). Filters of more taps are groups of three, and what is
 // left; strides leave one filter for each remainder of the tap by the stride. The products are
 // matrix products of transformed weights [M, C] and transformed inputs [C, pairs], summed in
-// registers, with AVX-512 those of 6 output channels x 32 pairs in 24 vectors.
+// registers: with AVX-512 those of 6 output channels x 32 pairs in 24 vectors, with AVX2 those of 4
+// x 24 pairs, of each pair one sum at a time, in 12.
 // Weights are transformed once at load, in double precision, and take 4/3 of their size for three
 // taps. Inputs are transformed a tile at a time, up to 256 KB in the second-level cache
 // (WinogradConvolution): compulsory bytes, and no workspace.
@@ -15,13 +16,16 @@
 // 0.89 of it for 64 channels and 3 taps, 0.34 for 512. Sums of less than 64 products round more and
 // are left to other kernels, and so are filters whose remainders have more groups of two taps than
 // of three, and transposed problems. Where pieces of D / gcd(S, D) outputs are shorter than a
-// vector but do not fill it, the rest of its lanes is idle: one of 16 for pieces of 3 and 5.
+// vector, a panel's vectors hold as many whole ones as fit: two of 32 pairs are idle for pieces of
+// 3 and 5 with AVX-512, none of 24 for 3 and four for 5 with AVX2. Their outputs are joined in
+// memory where a vector alone would hold less of them.
 //
 // What limits it: products, and for few output channels the transform, whose stores each serve M
 // products. Measured on one core of an AMD EPYC (Zen 4) with AVX-512, whose products peak at 117
 // GFLOP/s: 4.55 ms for x [1, 80, 3000], w [512, 80, 3], for which plain sums take 6.63 ms; the
-// products that are left run at 92 % of the peak. Chosen with AVX-512 alone: with AVX2 it takes as
-// long as plain sums.
+// products that are left run at 92 % of the peak. On one of Zen 3 with AVX2, which peaks at 102
+// GFLOP/s and had other work: 6.5 ms, plain sums 9.0. There each block of a chunk takes some 300
+// cycles beside its products, 2000 for one of whole panels: with two chunks it took 7.4 ms.
 #include <cmath>
 #include <memory>
 
@@ -41,16 +45,17 @@ bool can_implement(const Conv1dProblem& p) {
 // All output channels over a panel of `vectors` vectors of columns.
 double panel_cycles(const WinogradLoop& loop, const WinogradProducts& products, int64_t rows,
                     int64_t vectors, double chunks) {
-  const auto v = static_cast<double>(vectors);
-  // Vectors of up to eight floats fill 16 registers with sums, and load their inputs for every
-  // product: measured with AVX2, that takes as long as all products of the plain sums.
-  const double reloads = loop.lanes > 8 ? 1.0 : 1.7;
+  const auto v = static_cast<double>(vectors), kinds = static_cast<double>(loop.kinds);
+  // Sums of one kind wait in memory while those of the other are added up.
+  const double output = loop.kinds == 1 ? 20.0 : 8.0;
+  // Vectors of less than eight floats are not measured: there plain sums are preferred.
+  const double unmeasured = loop.lanes < 8 ? 1.7 : 1.0;
   const auto block = [&](int64_t block_rows) {
     const auto r = static_cast<double>(block_rows);
     const double loads = v + r * (loop.lanes > 8 ? 0.5 : 1.0);
-    return 0.5 * reloads * static_cast<double>(products.count()) *
-               step_cycles(2.0 * r * v, 2.0 * loads, 1.0, loop.lanes) +
-           chunks * (35.0 + 8.0 * r * v);
+    return unmeasured / kinds * static_cast<double>(products.count()) *
+               step_cycles(kinds * r * v, kinds * loads, 1.0, loop.lanes) +
+           chunks * (35.0 + output * r * v);
   };
   return static_cast<double>(rows / loop.rows) * block(loop.rows) +
          (rows % loop.rows == 0 ? 0.0 : block(rows % loop.rows));

@@ -31,17 +31,11 @@ constexpr int64_t kChannelsAhead = 4;
 // Plain sums of fewer products round less.
 constexpr int64_t kLeastProducts = 64;
 
-// For each lane of two vectors of outputs, where it lies in a vector of y[t] and one of y[t + d];
-// and, for each lane of a vector of x[t] and one of x[t + d], where it lies in two of x. Lanes
-// beyond whole pieces are of no account.
-std::vector<int32_t> order_of_pieces(int64_t lanes, int64_t distance) {
+// For each lane of a vector of x[t] and of one of x[t + d], which hold as many whole pieces as fit,
+// where it lies in two of x. Lanes beyond whole pieces are of no account.
+std::vector<int32_t> order_of_inputs(int64_t lanes, int64_t distance) {
   const int64_t columns = lanes / distance * distance;
   std::vector<int32_t> order;
-  for (int64_t i = 0; i < 2 * lanes; ++i) {
-    const int64_t piece = i / distance;
-    const int64_t lane = piece % 2 * lanes + piece / 2 * distance + i % distance;
-    order.push_back(i < 2 * columns ? static_cast<int32_t>(lane) : 0);
-  }
   for (int64_t odd = 0; odd < 2; ++odd) {
     for (int64_t i = 0; i < lanes; ++i) {
       const int64_t lane = (i / distance * 2 + odd) * distance + i % distance;
@@ -49,6 +43,25 @@ std::vector<int32_t> order_of_pieces(int64_t lanes, int64_t distance) {
     }
   }
   return order;
+}
+
+// Where vectors hold whole pieces, of the first two vectors of outputs.
+std::vector<WinogradWindow> windows_of_outputs(const WinogradLoop& loop,
+                                               const WinogradColumns& columns) {
+  const bool whole_pieces = columns.vector_columns % columns.distance == 0;
+  const int64_t count = whole_pieces ? 2 : 2 * loop.columns / loop.lanes;
+  std::vector<WinogradWindow> windows;
+  int64_t taken[2] = {0, 0};  // columns of y[t] and of y[t + d]
+  for (int64_t output = 0; output < count * loop.lanes; output += loop.lanes) {
+    WinogradWindow window{};
+    if (!whole_pieces) std::copy(taken, taken + 2, window.first);
+    for (int64_t i = 0; i < loop.lanes; ++i) {
+      const int64_t k = (output + i) / columns.distance % 2;
+      window.lanes[i] = static_cast<int32_t>(k * loop.lanes + taken[k]++ - window.first[k]);
+    }
+    windows.push_back(window);
+  }
+  return windows;
 }
 
 // target[i] = what the channel has at position + i * stride for i < exist, and zero up to `count`.
@@ -94,9 +107,11 @@ WinogradColumns::WinogradColumns(int64_t outputs, int64_t d, const WinogradLoop&
   const int64_t pairs = outputs / (2 * d);
   count = pairs * d + std::min(outputs - pairs * 2 * d, d);
   if (d <= loop.lanes) {
-    vector_columns = loop.lanes / d * d;
     span_panels = 1;
-    span = panel_columns = loop.columns / loop.lanes * vector_columns;
+    span = panel_columns = loop.columns / d * d;
+    // Where no column is lost, outputs are joined in registers.
+    const int64_t pieces = loop.lanes / d * d;
+    if (loop.columns / loop.lanes * pieces == panel_columns) vector_columns = pieces;
   } else {
     span_panels = ceil_divide(d, loop.columns);
     span = d;
@@ -145,7 +160,10 @@ WinogradConvolution::WinogradConvolution(const TapProblem& problem, int threads)
       row_blocks_(ceil_divide(problem.group_outputs, loop_.rows)),
       weight_count_(problem.groups * row_blocks_ * loop_.rows * problem.group_inputs *
                     taps_.products.count()) {
-  if (interleaves()) order_ = order_of_pieces(loop_.lanes, taps_.distance);
+  if (interleaves()) {
+    order_ = order_of_inputs(loop_.lanes, taps_.distance);
+    windows_ = windows_of_outputs(loop_, columns_);
+  }
   cut();
   choose_tiles(threads);
 }
@@ -300,10 +318,11 @@ void WinogradConvolution::transform_pieces(const Item& item, const Chunk& chunk,
   const WinogradColumns::Panel first = columns_.panel(item.first_panel);
   const WinogradColumns::Panel last = columns_.panel(item.first_panel + item.panels - 1);
   const int64_t columns = last.first + last.columns - first.first;
-  const int64_t width = columns_.vector_columns;
-  const int64_t unused = loop_.lanes - width;  // lanes of a vector, which are read all the same
-  const int64_t count =
-      round_up(round_up(columns, width) + unused + remainder.taps / 2 * taps_.distance, width);
+  // What split() takes apart at once, and lanes that it reads all the same.
+  const int64_t width = loop_.lanes / taps_.distance * taps_.distance;
+  const int64_t unused = loop_.lanes - width;
+  const int64_t read = columns + loop_.lanes - 1;  // by the last panel's last vector
+  const int64_t count = round_up(read + remainder.taps / 2 * taps_.distance, width);
   alignas(64) float copy[2 * kMostRowFloats];
   alignas(64) float pieces[2][kMostRowFloats];
   const float* row = item.arrays.input + (chunk.first_channel + channel) * problem_.in_length;
@@ -389,7 +408,7 @@ void WinogradConvolution::run_chunk(const Item& item, const Chunk& chunk, const 
   panel.products = chunk.products;
   panel.distance = taps_.distance;
   panel.vector_columns = columns_.vector_columns;
-  panel.order = order_.data();
+  panel.windows = windows_.data();
   panel.ahead = &ahead;
   PanelOutput& output = panel.output;
   output.row_stride = problem_.out_length;

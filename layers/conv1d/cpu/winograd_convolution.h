@@ -3,12 +3,11 @@
 // The reduction is cut into chunks of input channels. For each chunk the inputs of a tile of
 // columns are transformed (winograd_panel.h), channel by channel, into panels that stay in the
 // second-level cache; a panel stays in the first level while output channels pass over it. No
-// transformed input is kept beyond that. Where a vector holds pieces of d values, columns follow
-// each other, whole pieces in each vector, and a channel's inputs are taken apart into such pieces
+// transformed input is kept beyond that. Where d is no longer than a vector, columns follow each
+// other, whole pieces of d in each panel, and a channel's inputs are taken apart into such pieces
 // in turns; else panels end where a piece does, and every x_i is a row of the input as it is, or
-// with its padding. While one tile is
-// worked on, the inputs of the next are fetched. Threads share out tiles, and output channels too
-// where the signal is short.
+// with its padding. While one tile is worked on, the inputs of the next are fetched. Threads share
+// out tiles, and output channels too where the signal is short.
 #pragma once
 
 #include <cstddef>
@@ -118,8 +117,9 @@ class WinogradConvolution {
   WinogradLoop loop_;
   WinogradTaps taps_;
   WinogradColumns columns_;
-  std::vector<int32_t> order_;
-  int64_t row_blocks_;  // of a group's output channels
+  std::vector<int32_t> order_;           // of inputs, and
+  std::vector<WinogradWindow> windows_;  // of outputs, where vectors hold pieces
+  int64_t row_blocks_;                   // of a group's output channels
   int64_t weight_count_;
   std::vector<Chunk> chunks_;
   int64_t tile_panels_ = 1;

@@ -10,12 +10,13 @@
 //   p = x_1 (w_0 + w_1),  y[t] = (x_0 - x_1) w_0 + p,  y[t + d] = (x_2 - x_1) w_1 + p
 // Longer filters are groups of three taps, with two or a single one (two products) left over.
 //
-// A block of output channels times vectors of columns keeps two sums of each in registers. The
-// products that belong to y[t] or to y[t + d] come first, with half their weights: the sum and the
-// difference of the two sums are what p and q are added to, and their sum and difference are the
-// outputs. In this order sums are small for long, and round less than a plain sum does. Every
-// product has a row of transformed inputs of its own; rows and weights lie in the order of their
-// use.
+// A block of output channels times vectors of columns adds up two sums of each, one for y[t] and
+// one for y[t + d]: both in registers, or, where there are 16 of them, one at a time, while the
+// other waits in memory. The products that belong to y[t] or to y[t + d] come first, with half
+// their weights: the sum and the difference of the two sums are what p and q are added to, and
+// their sum and difference are the outputs. In this order sums are small for long, and round less
+// than a plain sum does. Every product has a row of transformed inputs of its own; rows and weights
+// lie kind by kind: products for y[t], those for y[t + d], every p, every q.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,7 @@
 
 namespace engine::cpu {
 
-/// How many products there are of each kind. Rows and weights lie in this order too: all products
-/// of a kind together.
+/// How many products there are of each kind, in the order in which their rows and weights lie.
 struct WinogradProducts {
   int64_t apart;  ///< for y[t] alone, and as many for y[t + d]
   int64_t p;
@@ -38,6 +38,13 @@ struct WinogradProducts {
   }
 };
 
+/// Where a vector of outputs finds its lanes among the columns of y[t] and of y[t + d], of which
+/// outputs take pieces of d in turns.
+struct WinogradWindow {
+  int64_t first[2];   ///< the columns that it counts from
+  int32_t lanes[16];  ///< columns behind these, those of y[t + d] plus the lanes of a vector
+};
+
 /// What one call computes, with m counting `rows` output channels.
 struct WinogradPanel {
   const float* inputs;   ///< [products, WinogradLoop::columns]
@@ -45,12 +52,12 @@ struct WinogradPanel {
   WinogradProducts products;
   int64_t rows;
   int64_t columns;
-  int64_t distance;        ///< d; where it is longer than a vector, at least `columns`
-  int64_t vector_columns;  ///< of each vector: whole pieces of d, or all its lanes
-  const int32_t* order;    ///< order_of_pieces() of d where a vector holds such pieces
-  int64_t outputs;         ///< that exist from the first column's y[t] on
-  PanelOutput output;      ///< counts outputs, not columns
-  FetchAhead* ahead;       ///< a portion of which each block of sums fetches
+  int64_t distance;               ///< d; where it is longer than a vector, at least `columns`
+  int64_t vector_columns;         ///< of each vector: whole pieces of d, or all its lanes
+  const WinogradWindow* windows;  ///< of the outputs, where d is no longer than a vector
+  int64_t outputs;                ///< that exist from the first column's y[t] on
+  PanelOutput output;             ///< counts outputs, not columns
+  FetchAhead* ahead;              ///< a portion of which each block of sums fetches
 };
 
 /// Where the transformed inputs of a group of taps belong: the rows of the first panel.
@@ -67,6 +74,7 @@ struct WinogradRows {
 /// The loops for the vector unit at hand.
 struct WinogradLoop {
   int64_t rows;          ///< output channels in a block
+  int64_t kinds;         ///< of products that are summed at a time
   int64_t lanes;         ///< floats of a vector
   int64_t columns;       ///< of a panel
   int64_t panel_floats;  ///< that all output channels pass over at once

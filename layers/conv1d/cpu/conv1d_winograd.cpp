@@ -42,10 +42,16 @@ bool can_implement(const Conv1dProblem& p) {
   return !p.transposed && WinogradConvolution::can_implement(tap_problem(p));
 }
 
-// All output channels over a panel of `vectors` vectors of columns.
+// Vectors of columns in a panel, in the mean over those of a span.
+double vectors_of(const WinogradColumns& columns, const WinogradLoop& loop) {
+  return static_cast<double>(ceil_divide(columns.span, loop.lanes)) /
+         static_cast<double>(columns.span_panels);
+}
+
+// All output channels over a panel of `v` vectors of columns.
 double panel_cycles(const WinogradLoop& loop, const WinogradProducts& products, int64_t rows,
-                    int64_t vectors, double chunks) {
-  const auto v = static_cast<double>(vectors), kinds = static_cast<double>(loop.kinds);
+                    double v, double chunks) {
+  const auto kinds = static_cast<double>(loop.kinds);
   // Sums of one kind wait in memory while those of the other are added up.
   const double output = loop.kinds == 1 ? 20.0 : 8.0;
   // Vectors of less than eight floats are not measured: there plain sums are preferred.
@@ -65,7 +71,7 @@ double panel_cycles(const WinogradLoop& loop, const WinogradProducts& products, 
 double transform_cycles(const WinogradTaps& taps, const WinogradColumns& columns, int64_t stride,
                         const WinogradLoop& loop) {
   const auto panels = static_cast<double>(columns.panels);
-  const auto vectors = static_cast<double>(ceil_divide(columns.panel_columns, loop.lanes));
+  const double vectors = vectors_of(columns, loop);
   const auto remainders = static_cast<double>(taps.remainders.size());
   const double strided = stride == 1 ? 0.0 : 3.0 * static_cast<double>(loop.lanes);
   constexpr double kPanelsAtOnce = 8.0;
@@ -81,16 +87,15 @@ double seconds(const Conv1dProblem& problem) {
   const WinogradColumns columns(p.out_length, taps.distance, loop);
   const WinogradProducts products = taps.products.times(p.group_inputs);
   const int64_t chunks = ceil_divide(products.count() * loop.columns, loop.panel_floats);
-  const int64_t vectors = ceil_divide(columns.panel_columns, loop.lanes);
   // A panel of less than whole vectors is stored value by value, but with AVX-512's masks.
   const bool whole = loop.lanes > 8 || p.out_length % (2 * columns.panel_columns) == 0;
   const double values = whole ? 0.0 : 200.0 * static_cast<double>(p.group_outputs * chunks);
-  const double one =
-      static_cast<double>(columns.panels) *
-          panel_cycles(loop, products, p.group_outputs, vectors, static_cast<double>(chunks)) +
-      static_cast<double>(p.group_inputs) *
-          transform_cycles(taps, columns, p.taps.in_stride(), loop) +
-      values;
+  const double one = static_cast<double>(columns.panels) *
+                         panel_cycles(loop, products, p.group_outputs, vectors_of(columns, loop),
+                                      static_cast<double>(chunks)) +
+                     static_cast<double>(p.group_inputs) *
+                         transform_cycles(taps, columns, p.taps.in_stride(), loop) +
+                     values;
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
          kCyclesPerSecond;
 }

@@ -5,16 +5,24 @@
 namespace engine::cuda {
 namespace {
 
-// Where each tap finds its operands. Of resident weights a slot has those of all taps.
+// Groups of taps, and where each tap finds its operands. Of resident weights a slot has those of
+// all taps.
 void place_taps(const TurnPlan& plan, TurnGemm& g) {
-  const auto tap_units = static_cast<int>(plan.tap_bytes() / kUnitBytes);
-  for (int i = 0; i < plan.taps; ++i) g.window_unit[i] = plan.tap[i].shift;
-  for (int group = 0; group < plan.groups; ++group) {
-    const int first = plan.resident ? 0 : plan.group_tap[group];
-    for (int i = plan.group_tap[group]; i < plan.group_tap[group + 1]; ++i) {
-      g.weight_unit[i] = (i - first) * tap_units;
+  const int64_t tap_units = plan.tap_bytes() / kUnitBytes;
+  g.tap_group_count = plan.groups;
+  for (int w = 0; w < plan.windows; ++w) {
+    const int begin = plan.first_group[w], end = plan.first_group[w + 1];
+    for (int i = begin; i < end; ++i) {
+      const int first = plan.group_tap[i], end_tap = plan.group_tap[i + 1];
+      g.tap_group[i] = TapGroup(first, end_tap, w, i == begin, i + 1 == end);
+      for (int tap = first; tap < end_tap; ++tap) {
+        const int64_t before = plan.resident ? tap : tap - first;
+        g.tap_units[tap] = {static_cast<uint16_t>(plan.tap[tap].shift),
+                            static_cast<uint16_t>(before * tap_units)};
+      }
     }
   }
+  g.tap_group[plan.groups] = g.tap_group[0];
 }
 
 }  // namespace
@@ -49,8 +57,6 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.ring = plan.ring;
   g.weight_ring = plan.weight_ring;
   for (int w = 0; w < plan.windows; ++w) g.offset[w] = static_cast<int>(plan.offset[w]);
-  std::copy_n(plan.group_tap, plan.groups + 1, g.group_tap);
-  std::copy_n(plan.first_group, plan.windows + 1, g.first_group);
   place_taps(plan, g);
   return g;
 }

@@ -5,12 +5,38 @@
 #include <vector>
 
 #include "engine/cuda/fast_divide.h"
+#include "engine/cuda/host_device.h"
 #include "engine/cuda/tensor_map.h"
 #include "engine/layer.h"
 #include "layers/conv1d/cuda/epilogue.h"
 #include "layers/conv1d/cuda/turn_plan.h"
 
 namespace engine::cuda {
+
+/// A group of taps in one word, so that warps can read it while they are busy with the one before.
+class TapGroup {
+ public:
+  TapGroup() = default;
+  TapGroup(int first_tap, int end_tap, int window, bool begins_window, bool ends_window)
+      : word_(first_tap | end_tap << 8 | window << 16 | begins_window << 24 | ends_window << 25) {}
+
+  /// In the plan's order.
+  ENGINE_HOST_DEVICE int first_tap() const { return word_ & 0xff; }
+  ENGINE_HOST_DEVICE int end_tap() const { return word_ >> 8 & 0xff; }
+  ENGINE_HOST_DEVICE int window() const { return word_ >> 16 & 0xff; }
+  /// Whether it is the first or the last one of its window.
+  ENGINE_HOST_DEVICE bool begins_window() const { return word_ >> 24 & 1; }
+  ENGINE_HOST_DEVICE bool ends_window() const { return word_ >> 25 & 1; }
+
+ private:
+  int word_;
+};
+
+/// Where a tap's operands begin, in units of shared memory from the beginning of their slots.
+struct TapUnits {
+  uint16_t window;
+  uint16_t weights;
+};
 
 /// One convolution. Names as in TurnPlan, and where a tile's place is found as in ImplicitGemm.
 struct TurnGemm {
@@ -50,7 +76,6 @@ struct TurnGemm {
   FastDivide by_row_tiles;
   // Stages.
   int stages;
-  int window_count;
   int slot_bytes;    // of the ring of windows
   int window_bytes;  // that are copied to a slot
   int positions;     // of a window
@@ -60,12 +85,11 @@ struct TurnGemm {
   bool resident;
   int ring;
   int weight_ring;
+  int window_count;
   int offset[kMostTurnWindows];           // of windows
-  int group_tap[kMostTurnTaps + 1];       // of groups
-  int first_group[kMostTurnWindows + 1];  // of windows
-  // Of taps, in units of shared memory from the beginning of their slots.
-  int window_unit[kMostTurnTaps];
-  int weight_unit[kMostTurnTaps];
+  int tap_group_count;                    // of a stage
+  TapGroup tap_group[kMostTurnTaps + 1];  // and the first one again, which follows the last
+  TapUnits tap_units[kMostTurnTaps];
 };
 
 /// Fills everything but pointers.

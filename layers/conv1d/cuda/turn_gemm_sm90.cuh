@@ -114,6 +114,7 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
   const int half = products.half;
   const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
   RingPosition at, weights_at;
+  TapGroup next = p.tap_group[0];
   uint32_t parity = 1;  // of `stored`
   RowFinish<Tile::kScales> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
@@ -122,16 +123,16 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
     if (!p.resident) finish = RowFinish<Tile::kScales>(p, place, products);
     products.begin_tile(place, finish);
     for (int stage = 0; stage < p.stages; ++stage) {
-      for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
-        const int end = p.first_group[w + 1];
-        for (int g = p.first_group[w]; g < end; ++g) {
-          const int weight_slot = p.resident ? stage : weights_at.slot;
-          products.multiply_group(g, at.slot, weight_slot, stage == 0 && g == 0, g + 1 == end, [&] {
-            if (!p.resident) shared.weights_loaded[weights_at.slot].wait(weights_at.parity);
-            (Tile::kTurns ? shared.turned : shared.loaded)[at.slot].wait(at.parity);
-          });
-          if (!p.resident) weights_at.advance(p.weight_ring);
-        }
+      for (int g = 0; g < p.tap_group_count; ++g) {
+        const TapGroup group = next;
+        next = p.tap_group[g + 1];
+        const int weight_slot = p.resident ? stage : weights_at.slot;
+        products.multiply_group(group, at.slot, weight_slot, stage == 0 && g == 0, [&] {
+          if (!p.resident) shared.weights_loaded[weights_at.slot].wait(weights_at.parity);
+          (Tile::kTurns ? shared.turned : shared.loaded)[at.slot].wait(at.parity);
+        });
+        if (!p.resident) weights_at.advance(p.weight_ring);
+        if (group.ends_window()) at.advance(p.ring);
       }
     }
     products.finish();

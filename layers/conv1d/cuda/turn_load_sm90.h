@@ -65,16 +65,15 @@ __device__ __forceinline__ void start_slot(const TurnGemm& p, const TurnMemory<T
   }
 }
 
-/// Starts the copy of the weights of group `group` of taps.
+/// Starts the copy of the weights of a group of taps.
 template <typename Tile>
 __device__ __forceinline__ void start_weights(const TurnGemm& p, const TurnMemory<Tile>& memory,
-                                              const GemmTilePlace& place, int stage, int group,
+                                              const GemmTilePlace& place, int stage, TapGroup group,
                                               int slot) {
   if (threadIdx.x % 32 == 0) {
-    const int first_tap = p.group_tap[group];
-    const int taps = p.group_tap[group + 1] - first_tap;
+    const int taps = group.end_tap() - group.first_tap();
     const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes +
-                          first_tap * kTapBytes<Tile>;
+                          group.first_tap() * kTapBytes<Tile>;
     Barrier& loaded = memory.shared->weights_loaded[slot];
     loaded.arrive_and_expect(taps * kTapBytes<Tile>);
     bulk_copy(memory.weights_at(p, slot), static_cast<const char*>(p.weights) + first,
@@ -88,19 +87,23 @@ template <typename Tile>
 __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnShared& shared = *memory.shared;
   RingPosition at, weights_at;
+  TapGroup next = p.tap_group[0];
   if constexpr (!Tile::kTurns) await_previous_kernel();  // which arranges units
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     for (int stage = 0; stage < p.stages; ++stage) {
-      for (int w = 0; w < p.window_count; ++w, at.advance(p.ring)) {
-        shared.used[at.slot].wait(at.parity ^ 1);
-        start_slot(p, memory, place, stage, w, at.slot);
-        if (p.resident) continue;
-        for (int g = p.first_group[w]; g < p.first_group[w + 1]; ++g) {
-          shared.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
-          start_weights(p, memory, place, stage, g, weights_at.slot);
-          weights_at.advance(p.weight_ring);
+      for (int g = 0; g < p.tap_group_count; ++g) {
+        const TapGroup group = next;
+        next = p.tap_group[g + 1];
+        if (group.begins_window()) {
+          shared.used[at.slot].wait(at.parity ^ 1);
+          start_slot(p, memory, place, stage, group.window(), at.slot);
+          at.advance(p.ring);
         }
+        if (p.resident) continue;
+        shared.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
+        start_weights(p, memory, place, stage, group, weights_at.slot);
+        weights_at.advance(p.weight_ring);
       }
     }
   }

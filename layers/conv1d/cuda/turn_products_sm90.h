@@ -28,8 +28,8 @@ struct TurnOperands {
                                           int slot, int weight_slot, int half, int column)
       : window(uniform(memory.window(p, slot) / kUnitBytes + column)),
         weights(uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows)) {}
-  __device__ __forceinline__ TurnOperands(const TurnGemm& p, const TurnOperands& group, int tap)
-      : window(group.window + p.window_unit[tap]), weights(group.weights + p.weight_unit[tap]) {}
+  __device__ __forceinline__ TurnOperands(const TurnOperands& group, TapUnits tap)
+      : window(group.window + tap.window), weights(group.weights + tap.weights) {}
 };
 
 /// The sums of a warpgroup, and its products. Sums of scaled operands are as large as the last
@@ -67,7 +67,7 @@ struct TurnProducts {
   __device__ __forceinline__ void start_tap(const TurnOperands& group, int tap, bool first) {
     constexpr uint32_t kWeightStep = Tile::kRows << 16;
     const uint32_t window_step = p.positions << 16;
-    const TurnOperands operands(p, group, tap);
+    const TurnOperands operands(group, p.tap_units[tap]);
     wgmma_fence();
 #pragma unroll
     for (int unit = 0; unit < kUnitsOfStage; unit += 2) {
@@ -86,11 +86,11 @@ struct TurnProducts {
   // what the group before had is released, a window after its last group. The sums of a tile begin
   // with the first tap.
   template <typename Await>
-  __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
-                                                 bool is_last, const Await& await) {
+  __device__ __forceinline__ void multiply_group(TapGroup group, int slot, int weight_slot,
+                                                 bool first, const Await& await) {
     const TurnOperands operands(p, memory, slot, weight_slot, half, column);
-    int tap = uniform(p.group_tap[group]);
-    const int end = uniform(p.group_tap[group + 1]);
+    int tap = uniform(group.first_tap());
+    const int end = uniform(group.end_tap());
     await();
     if constexpr (Tile::kScales && Tile::kTurns) {
       follow_scale(memory.shared->inverse_scale[slot], first);
@@ -98,7 +98,7 @@ struct TurnProducts {
     start_tap(operands, tap, first);
     wgmma_wait<1>();
     release_last();
-    last = is_last ? slot : -1;
+    last = group.ends_window() ? slot : -1;
     last_weights = p.resident ? -1 : weight_slot;
 #pragma unroll 1
     for (++tap; tap < end; ++tap) start_tap(operands, tap, false);
@@ -144,7 +144,7 @@ struct SplitProducts {
   __device__ __forceinline__ void start_parts(const TurnOperands& group, int tap, bool first) {
     constexpr uint32_t kWeightStep = Tile::kRows << 16;
     const uint32_t window_step = p.positions << 16;
-    const TurnOperands operands(p, group, tap);
+    const TurnOperands operands(group, p.tap_units[tap]);
 #pragma unroll
     for (int unit = 0; unit < kUnitsOfStage; unit += 2) {
       const uint64_t a = wgmma_descriptor(operands.weights + unit * Tile::kRows + kWeightStep);
@@ -189,15 +189,15 @@ struct SplitProducts {
   }
   // As TurnProducts does, but for slots, which are released when these products are done.
   template <typename Await>
-  __device__ __forceinline__ void multiply_group(int group, int slot, int weight_slot, bool first,
-                                                 bool is_last, const Await& await) {
+  __device__ __forceinline__ void multiply_group(TapGroup group, int slot, int weight_slot,
+                                                 bool first, const Await& await) {
     const TurnOperands operands(p, memory, slot, weight_slot, half, column);
     if (first) {
 #pragma unroll
       for (float& sum : sums[0]) sum = 0.0f;
     }
-    int tap = uniform(p.group_tap[group]);
-    const int end = uniform(p.group_tap[group + 1]);
+    int tap = uniform(group.first_tap());
+    const int end = uniform(group.end_tap());
     await();
     const float scale = Tile::kTurns ? memory.shared->inverse_scale[slot] : unit_scale;
     sum_rest(operands, tap, end, scale);
@@ -206,7 +206,7 @@ struct SplitProducts {
       sum_big(operands, tap, min(tap + kTapsAddedAtOnce, end), scale);
     }
     if (threadIdx.x % 32 == 0) {
-      if (is_last) memory.shared->used[slot].arrive();
+      if (group.ends_window()) memory.shared->used[slot].arrive();
       if (!p.resident) memory.shared->weights_used[weight_slot].arrive();
     }
   }

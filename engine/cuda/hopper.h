@@ -141,17 +141,17 @@ __device__ __forceinline__ void bulk_copy_lanes(const BulkCopy& mine, int lanes,
   }
 }
 
-/// Copies the box of `map` whose first element is number x of row y of matrix z, once for a warp,
-/// and counts all its bytes at the barrier. Elements outside of the tensor become 0. x must lie at
-/// a multiple of 16 bytes, and a swizzled box must go to a multiple of 1024.
+/// Copies the boxes of `map` of which the first begins at element x of row y of matrix z, once for
+/// a warp, and counts all bytes at the barrier. What a single box has outside of the tensor becomes
+/// 0. x must lie at a multiple of 16 bytes, and swizzled boxes must go to a multiple of 1024.
 __device__ __forceinline__ void tensor_copy(uint32_t target, const TensorMap& map, int x, int y,
                                             int z, Barrier& barrier) {
   asm volatile(
       "{\n"
       ".reg .pred one;\n"
       "elect.sync _|one, 0xffffffff;\n"
-      "@one cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%2, %3, %4}], [%5];\n"
+      "@one cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes"
+      " [%0], [%1, {%2, %3, 0, %4}], [%5];\n"
       "}\n" ::"r"(target),
       "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier.word))
       : "memory");

@@ -44,22 +44,23 @@ CUtensorMapDataType data_type(DType dtype) {
 
 }  // namespace
 
-TensorMap tensor_map(const TensorRows& tensor, int box_rows, int box_length, bool swizzled) {
+TensorMap tensor_map(const TensorRows& tensor, const TensorBoxes& boxes) {
   static const Encode encode = find_encode();
-  const auto row_bytes =
-      static_cast<cuuint64_t>(tensor.length) * static_cast<cuuint64_t>(size_of(tensor.dtype));
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(tensor.length),
-                              static_cast<cuuint64_t>(tensor.rows),
-                              static_cast<cuuint64_t>(tensor.matrices)};
-  const cuuint64_t pitches[] = {row_bytes, row_bytes * sizes[1]};
-  const cuuint32_t box[] = {static_cast<cuuint32_t>(box_length), static_cast<cuuint32_t>(box_rows),
-                            1};
-  const cuuint32_t steps[] = {1, 1, 1};
+  const auto size = static_cast<cuuint64_t>(size_of(tensor.dtype));
+  const auto length = static_cast<cuuint64_t>(tensor.length);
+  const auto rows = static_cast<cuuint64_t>(tensor.rows);
+  const auto count = static_cast<cuuint32_t>(boxes.count);
+  const auto box_length = static_cast<cuuint32_t>(boxes.length);
+  // Boxes are a dimension of their own, which overlaps with the first one.
+  const cuuint64_t sizes[] = {length, rows, count, static_cast<cuuint64_t>(tensor.matrices)};
+  const cuuint64_t pitches[] = {size * length, size * box_length, size * length * rows};
+  const cuuint32_t box[] = {box_length, static_cast<cuuint32_t>(boxes.rows), count, 1};
+  const cuuint32_t steps[] = {1, 1, 1, 1};
   TensorMap map;
   const CUresult result =
-      encode(&map, data_type(tensor.dtype), 3, const_cast<void*>(tensor.data), sizes, pitches, box,
+      encode(&map, data_type(tensor.dtype), 4, const_cast<void*>(tensor.data), sizes, pitches, box,
              steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-             swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
+             boxes.swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
              CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     throw Error(ErrorKind::kDevice,

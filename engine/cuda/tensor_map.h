@@ -9,8 +9,8 @@
 
 namespace engine::cuda {
 
-/// A tensor and the box of it that one copy brings to shared memory (tensor_copy() in hopper.h). A
-/// kernel takes it as a parameter in constant memory.
+/// A tensor and the boxes of it that one copy brings to shared memory (tensor_copy() in hopper.h).
+/// A kernel takes it as a parameter in constant memory.
 using TensorMap = CUtensorMap;
 
 /// [matrices, rows, length] elements of `dtype`, f32, f16 or bf16, without gaps.
@@ -25,9 +25,18 @@ struct TensorRows {
 /// Units of 16 bytes in a row of a swizzled box.
 inline constexpr int kSwizzledUnits = 8;
 
-/// Boxes of `box_rows` rows of `box_length` elements of one matrix. Swizzled, these are
-/// kSwizzledUnits, and unit i of row r lies at place i ^ r % 8 of the row. Throws Error(kDevice)
-/// where the driver refuses.
-TensorMap tensor_map(const TensorRows& tensor, int box_rows, int box_length, bool swizzled);
+/// What one copy brings: `count` boxes of `rows` rows of `length` elements of one matrix, which lie
+/// side by side in the tensor and one after the other in shared memory. Where there are several,
+/// all must lie within rows of the tensor. Swizzled rows are kSwizzledUnits, and unit i of row r
+/// lies at place i ^ r % 8 of the row.
+struct TensorBoxes {
+  int count;
+  int rows;
+  int length;
+  bool swizzled;
+};
+
+/// Throws Error(kDevice) where the driver refuses.
+TensorMap tensor_map(const TensorRows& tensor, const TensorBoxes& boxes);
 
 }  // namespace engine::cuda

@@ -35,6 +35,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.plane_units = plan.planes.units * plan.planes.parts;
   g.plane_length = plan.planes.length;
   std::copy_n(plan.plane, plan.windows, g.plane);
+  g.in_length = static_cast<int>(p.in_length);
   g.phases = plan.phases();
   g.lead = static_cast<int>(plan.fold.lead);
   g.half_channels = plan.half_channels;
@@ -65,8 +66,14 @@ void set_rows(TurnGemm& gemm, const Conv1dProblem& p, const void* x,
               decltype(&tensor_map) make_map) {
   const int unit = kUnitBytes / static_cast<int>(size_of(p.dtype));
   const TensorRows rows{x, p.dtype, p.batch * p.groups, p.group_inputs(), p.in_length};
-  gemm.windows = make_map(rows, kTurnChannels, kSwizzledUnits * unit, true);
-  gemm.sides = make_map(rows, kTurnChannels, unit, false);
+  const auto boxes = [&](int count, int units, bool swizzled) {
+    return make_map(rows, {count, kTurnChannels, units * unit, swizzled});
+  };
+  gemm.boxes = boxes(1, kSwizzledUnits, true);
+  gemm.all_boxes = boxes(kTurnBoxes, kSwizzledUnits, true);
+  if (gemm.side_count == 0) return;
+  gemm.side = boxes(1, 1, false);
+  gemm.all_sides = boxes(gemm.side_count, 1, false);
 }
 
 }  // namespace engine::cuda

@@ -13,6 +13,10 @@
 
 namespace engine::cuda {
 
+/// The boxes of the copy engine that a window of rows consists of, beside its sides.
+inline constexpr int kTurnBoxBytes = kTurnChannels * kSwizzledUnits * kUnitBytes;
+inline constexpr int kTurnBoxes = kTurnWindowBytes / kTurnBoxBytes;
+
 /// A group of taps in one word, so that warps can read it while they are busy with the one before.
 class TapGroup {
  public:
@@ -44,8 +48,10 @@ struct TurnGemm {
       : by_blocks(blocks), by_column_tiles(column_tile_count), by_row_tiles(row_tile_count) {}
 
   // Of rows.
-  TensorMap windows;  // x as [samples x groups, channels of a group, length]
-  TensorMap sides;
+  TensorMap boxes;  // x as [samples x groups, channels of a group, length]: a box of a window,
+  TensorMap all_boxes;
+  TensorMap side;  // a unit of each channel,
+  TensorMap all_sides;
   // Of units, as in UnitPlanes.
   const char* units;
   const uint32_t* largest;  // of f32: the largest magnitude of each sample and group, as bits
@@ -60,6 +66,7 @@ struct TurnGemm {
   int64_t out_length;
   int group_outputs;
   // Rows.
+  int in_length;
   int phases;
   int lead;
   int half_channels;

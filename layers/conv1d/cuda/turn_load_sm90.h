@@ -13,20 +13,29 @@
 
 namespace engine::cuda {
 
-/// Starts the copies of a window whose column 0 is input position `position`, and of its sides. One
-// warp. kWidth: elements of a unit.
+/// Starts the copies of a window whose column 0 is input position `position`, and of its sides: two
+/// copies where it lies within rows of x, since a copy takes a warp some 100 cycles to start. One
+/// warp. kWidth: elements of a unit.
 template <int kWidth>
 __device__ __forceinline__ void start_window(const TurnGemm& p, int position, int channel,
                                              int matrix, uint32_t window, Barrier& loaded) {
+  constexpr int kBoxWidth = kSwizzledUnits * kWidth;
+  const int side_position = position + kTurnBoxes * kBoxWidth;
+  if (position >= 0 && side_position + p.side_count * kWidth <= p.in_length) {
+    tensor_copy(window, p.all_boxes, position, channel, matrix, loaded);
+    if (p.side_count == 0) return;
+    tensor_copy(window + kTurnWindowBytes, p.all_sides, side_position, channel, matrix, loaded);
+    return;
+  }
 #pragma unroll
   for (int box = 0; box < kTurnBoxes; ++box) {
-    tensor_copy(window + box * kTurnBoxBytes, p.windows, position + box * kSwizzledUnits * kWidth,
-                channel, matrix, loaded);
+    tensor_copy(window + box * kTurnBoxBytes, p.boxes, position + box * kBoxWidth, channel, matrix,
+                loaded);
   }
 #pragma unroll 1
   for (int side = 0; side < p.side_count; ++side) {
-    tensor_copy(window + kTurnWindowBytes + side * kTurnSideBytes, p.sides,
-                position + (kTurnBoxes * kSwizzledUnits + side) * kWidth, channel, matrix, loaded);
+    tensor_copy(window + kTurnWindowBytes + side * kTurnSideBytes, p.side,
+                side_position + side * kWidth, channel, matrix, loaded);
   }
 }
 

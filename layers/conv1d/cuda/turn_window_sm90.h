@@ -10,13 +10,10 @@
 #include <cstdint>
 
 #include "engine/cuda/hopper.h"
-#include "layers/conv1d/cuda/turn_plan.h"
+#include "layers/conv1d/cuda/turn_gemm.h"
 #include "layers/conv1d/cuda/window_units.h"
 
 namespace engine::cuda {
-
-inline constexpr int kTurnBoxBytes = kTurnChannels * kSwizzledUnits * kUnitBytes;
-inline constexpr int kTurnBoxes = kTurnWindowBytes / kTurnBoxBytes;
 
 /// How 16-bit elements are turned: 32 channels x 8 positions at once, of which a lane reads the row
 /// of a channel and writes those of four positions, whose units have eight channels.

@@ -86,26 +86,21 @@ inline void bulk_copy_lanes(const BulkCopy& mine, int lanes, Barrier& barrier) {
 struct EmulatedTensorMap {
   const char* data;
   int64_t sizes[3];  // elements, rows, matrices
-  int32_t box_rows;
-  int32_t box_length;
+  TensorBoxes boxes;
   int32_t size;  // bytes of an element
-  bool swizzled;
 };
 static_assert(sizeof(EmulatedTensorMap) <= sizeof(TensorMap));
 
 // In place of tensor_map(), which asks the driver.
-inline TensorMap emulated_tensor_map(const TensorRows& tensor, int box_rows, int box_length,
-                                     bool swizzled) {
+inline TensorMap emulated_tensor_map(const TensorRows& tensor, const TensorBoxes& boxes) {
   if (reinterpret_cast<uintptr_t>(tensor.data) % 16 != 0 ||
       tensor.length * size_of(tensor.dtype) % 16 != 0) {
     test::emulator::fail("a tensor's rows are not aligned");
   }
   const EmulatedTensorMap described{static_cast<const char*>(tensor.data),
                                     {tensor.length, tensor.rows, tensor.matrices},
-                                    box_rows,
-                                    box_length,
-                                    static_cast<int32_t>(size_of(tensor.dtype)),
-                                    swizzled};
+                                    boxes,
+                                    static_cast<int32_t>(size_of(tensor.dtype))};
   TensorMap map{};
   std::memcpy(&map, &described, sizeof described);
   return map;
@@ -117,24 +112,31 @@ inline void tensor_copy(uint32_t target, const TensorMap& encoded, int x, int y,
   EmulatedTensorMap map;
   std::memcpy(&map, &encoded, sizeof map);
   if (x * map.size % 16 != 0) test::emulator::fail("a box does not begin at 16 bytes");
-  if (target % (map.swizzled ? 1024 : 128) != 0) test::emulator::fail("a box is not aligned");
-  const int row_bytes = map.box_length * map.size;
-  if (target + int64_t{map.box_rows} * row_bytes > test::emulator::kSharedBytes) {
+  const TensorBoxes& boxes = map.boxes;
+  if (target % (boxes.swizzled ? 1024 : 128) != 0) test::emulator::fail("a box is not aligned");
+  const int row_bytes = boxes.length * map.size;
+  const int bytes = boxes.count * boxes.rows * row_bytes;
+  if (int64_t{target} + bytes > test::emulator::kSharedBytes) {
     test::emulator::fail("a box leaves shared memory");
   }
-  for (int row = 0; row < map.box_rows; ++row) {
-    for (int i = 0; i < map.box_length; ++i) {
+  if (boxes.count > 1 && (x < 0 || x + boxes.count * boxes.length > map.sizes[0])) {
+    test::emulator::fail("one of several boxes leaves its rows");
+  }
+  for (int i = 0; i < boxes.count * boxes.length; ++i) {
+    for (int row = 0; row < boxes.rows; ++row) {
       const bool inside = x + i >= 0 && x + i < map.sizes[0] && y + row >= 0 &&
                           y + row < map.sizes[1] && z >= 0 && z < map.sizes[2];
       const int64_t from = (z * map.sizes[1] + y + row) * map.sizes[0] + x + i;
       uint32_t element = 0;
       if (inside) std::memcpy(&element, map.data + from * map.size, map.size);
-      const int at = i * map.size, unit = at / 16 ^ (map.swizzled ? row % 8 : 0);
-      std::memcpy(test::emulator::shared_memory() + target + row * row_bytes + unit * 16 + at % 16,
+      const int box = i / boxes.length, at = i % boxes.length * map.size;
+      const int unit = at / 16 ^ (boxes.swizzled ? row % 8 : 0);
+      std::memcpy(test::emulator::shared_memory() + target + (box * boxes.rows + row) * row_bytes +
+                      unit * 16 + at % 16,
                   &element, map.size);
     }
   }
-  barrier.come(static_cast<uint32_t>(map.box_rows * row_bytes));
+  barrier.come(static_cast<uint32_t>(bytes));
 }
 
 inline void bulk_store(void* target, uint32_t source, uint32_t bytes) {

@@ -8,8 +8,8 @@
 namespace engine {
 
 /// Arithmetic of the floating-point layers. The CPU computes in fp32 only. On a GPU, matrix
-/// products of f32 may be made of parts that are scaled together: of values less than 2^-27 of the
-/// largest of their channels and positions, or 2^-28 in kTf32, some of the last bits are lost.
+/// products of f32 may be made of parts that are scaled together: of values less than 2^-25 of the
+/// largest of their channels and positions, or 2^-26 in kTf32, some of the last bits are lost.
 enum class Precision {
   kFp32,  ///< fp32-accurate: errors no larger than a plain fp32 accumulation's
   kTf32,  ///< f32 storage, matrix products with TF32's 10-bit mantissa, f32 accumulation

@@ -23,8 +23,9 @@ struct EmulatedCase {
   int64_t x_shift = 0;       // elements from 16 bytes
   int64_t y_shift = 0;
   int64_t blocks = 1;
-  int pieces = 1;    // of tiles that are cut, of a kernel that gathers
-  int exponent = 0;  // x is drawn 2^exponent times as large
+  int pieces = 1;           // of tiles that are cut, of a kernel that gathers
+  int exponent = 0;         // x is drawn 2^exponent times as large
+  int second_exponent = 0;  // and its second value so much larger still
 };
 
 inline constexpr float kUnwritten = 12345.0f;
@@ -43,7 +44,8 @@ class Emulation {
         bias_(static_cast<size_t>(p_.out_channels)) {
     const auto draw = [&] { return static_cast<T>(static_cast<float>(random.normal())); };
     for (int64_t i = 0; i < p_.batch * p_.in_channels * p_.in_length; ++i) {
-      x_.data()[i] = static_cast<T>(std::ldexp(static_cast<float>(draw()), c.exponent));
+      const int exponent = c.exponent + (i == 1 ? c.second_exponent : 0);
+      x_.data()[i] = static_cast<T>(std::ldexp(static_cast<float>(draw()), exponent));
     }
     for (int64_t i = 0; i < outputs(); ++i) {
       residual_.data()[i] = draw();

@@ -109,6 +109,10 @@ template <typename T>
 T __ldg(const T* pointer) {
   return *pointer;
 }
+template <typename T>
+T __ldcg(const T* pointer) {
+  return *pointer;
+}
 
 inline unsigned __float_as_uint(float value) {
   unsigned bits;

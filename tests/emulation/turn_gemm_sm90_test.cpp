@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include "layers/conv1d/cuda/arrange_units.cu"
-#include "layers/conv1d/cuda/largest_magnitude.cu"
 #include "tests/emulation/gemm_emulation.h"
 
 namespace engine::test {
@@ -33,15 +32,12 @@ bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool
   gemm.row_scales = row_scales.data();
   const int64_t behind = int64_t{plan.positions()} * 16;
   Guarded<T> units((p.batch * plan.planes.sample_bytes(p.groups) + behind) / sizeof(T), 0, NAN);
-  std::vector<uint32_t> largest(static_cast<size_t>(p.batch * p.groups));
+  std::vector<char> scale_memory(cuda::UnitScales::bytes_of(p.batch * p.groups));
+  const cuda::UnitScales scales(scale_memory.data(), p.batch * p.groups);
   if (kernel.tile.source == cuda::TurnSource::kUnits) {
-    if constexpr (sizeof(T) == 4) {
-      cuda::raise_largest_magnitudes(emulation.x(), p.batch * p.groups,
-                                     p.group_inputs() * p.in_length, largest.data(), nullptr);
-    }
-    arrange_units(p, plan.planes, emulation.x(), largest.data(), units.data(), nullptr);
+    arrange_units(p, plan.planes, emulation.x(), scales, units.data(), nullptr);
     gemm.units = reinterpret_cast<const char*>(units.data());
-    gemm.largest = largest.data();
+    gemm.unit_scales = scales.of_groups;
   } else {
     set_rows(gemm, p, emulation.x(), cuda::emulated_tensor_map);
   }
@@ -146,6 +142,25 @@ TEST_CASE("the Hopper GEMM of turned and arranged operands on very large and ver
       CHECK(error < 2e-7);
     }
   }
+}
+
+// The first sample is scaled by some of its values, and again by all of them; the second is not.
+TEST_CASE("the Hopper GEMM of arranged units on a value much larger than the others") {
+  EmulatedCase c;
+  c.problem.batch = 2;
+  c.problem.in_channels = 40;
+  c.problem.out_channels = 70;
+  c.problem.in_length = c.problem.out_length = 256;
+  c.problem.kernel_size = 3;
+  c.problem.pad_left = c.problem.pad_right = 1;
+  c.second_exponent = 16;
+  Random random(900);
+  const double error = Emulation<float>(c, random).run([](Emulation<float>& emulation) {
+    const auto kernel = cuda::turn_kernel_sm90<float, 2, cuda::TurnSource::kUnits, 128, 128>();
+    return launch_turned(emulation, kernel, false);
+  });
+  CHECK(error >= 0.0);
+  CHECK(error < 2e-7);
 }
 
 // Phases that fill half a tile, leave rows of it over, and do not divide sixteen rows.

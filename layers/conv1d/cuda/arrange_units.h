@@ -31,9 +31,22 @@ struct UnitPlanes {
   }
 };
 
-/// Arranges the samples of x, of problem.batch, at `target`. f32 is scaled for what is the largest
-/// magnitude of each sample and group, as bits at `largest`. The next kernel may begin early.
+struct UnitScale;  // half_parts.h
+
+/// Where the scales of f32 go.
+struct UnitScales {
+  UnitScale* of_groups = nullptr;  ///< [samples, groups]
+  uint32_t* any_exceeds = nullptr;
+
+  UnitScales() = default;
+  /// For `count` scales in bytes_of(count) bytes of memory.
+  UnitScales(void* memory, int64_t count);
+  static int64_t bytes_of(int64_t count);
+};
+
+/// Arranges the samples of x, of problem.batch, at `target`; f32 is scaled. The next kernel may
+/// begin early.
 void arrange_units(const Conv1dProblem& problem, const UnitPlanes& planes, const void* x,
-                   const uint32_t* largest, void* target, CudaStream stream);
+                   const UnitScales& scales, void* target, CudaStream stream);
 
 }  // namespace engine::cuda

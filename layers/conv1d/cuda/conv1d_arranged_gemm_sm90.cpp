@@ -5,7 +5,6 @@
 #include "layers/conv1d/cuda/arrange_units.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/implicit_gemm_step.h"
-#include "layers/conv1d/cuda/largest_magnitude.h"
 #include "layers/conv1d/cuda/turn_gemm_step.h"
 
 namespace engine::cuda {
@@ -22,14 +21,14 @@ int64_t bytes_behind(const TurnPlan& plan) { return int64_t{plan.positions()} * 
 
 bool scales(const Conv1dProblem& p) { return p.dtype == DType::kF32; }
 
-// What there is of f32 for each sample and group.
-int64_t largest_bytes(const Conv1dProblem& p, int64_t samples) {
-  return scales(p) ? samples * p.groups * int64_t{sizeof(uint32_t)} : 0;
+// What f32 is scaled for.
+int64_t scale_bytes(const Conv1dProblem& p, int64_t samples) {
+  return scales(p) ? UnitScales::bytes_of(samples * p.groups) : 0;
 }
 
 // Samples of a piece; all pieces but the last have as many. 0 where the workspace holds none.
 int64_t piece_samples(const Conv1dProblem& p, const TurnPlan& plan) {
-  const int64_t bytes = sample_bytes(p, plan) + largest_bytes(p, 1);
+  const int64_t bytes = sample_bytes(p, plan) + scale_bytes(p, 1);
   const int64_t most = (kWorkspaceBytes - bytes_behind(plan)) / bytes;
   if (most <= 0) return 0;
   return ceil_divide(p.batch, ceil_divide(p.batch, most));
@@ -46,7 +45,7 @@ TurnPlan for_samples(const Conv1dProblem& p, TurnPlan plan, int64_t samples) {
   return plan;
 }
 
-// Units are written to and read from memory or the L2 cache. x is read once more for its scales.
+// Units are written to and read from memory or the L2 cache.
 double piece_seconds(const Conv1dProblem& p, const TurnPlan& plan) {
   const double launches = scales(p) ? 6.5e-6 : 1.4e-6;  // more than that of the GEMM
   constexpr double kBytesPerSecond = 4.5e12;
@@ -54,8 +53,7 @@ double piece_seconds(const Conv1dProblem& p, const TurnPlan& plan) {
   const auto units = static_cast<double>(p.batch * sample_bytes(p, plan));
   const double x = size * static_cast<double>(p.batch * p.in_channels * p.in_length);
   const double y = size * static_cast<double>(p.batch * p.out_channels * p.out_length);
-  const double arranged = scales(p) ? 2.0 * x + units : x + units;
-  return launches + arranged / kBytesPerSecond + turn_gemm_seconds(p, plan, units + y);
+  return launches + (x + units) / kBytesPerSecond + turn_gemm_seconds(p, plan, units + y);
 }
 
 TurnChoice choose(const Conv1dProblem& p) {
@@ -74,14 +72,6 @@ bool can_implement(const Conv1dProblem& p) {
 }
 
 double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
-
-// Finds the largest magnitude of each sample and group.
-void find_largest(const Conv1dProblem& p, const char* x, uint32_t* largest, Device device,
-                  CudaStream stream) {
-  fill_async(largest, 0, largest_bytes(p, p.batch), device, stream);
-  raise_largest_magnitudes(reinterpret_cast<const float*>(x), p.batch * p.groups,
-                           p.group_inputs() * p.in_length, largest, stream);
-}
 
 // Some samples of a problem, with their launch.
 struct Piece {
@@ -103,19 +93,17 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   const auto size = static_cast<int64_t>(size_of(p.dtype));
   Step step;
   const int64_t unit_bytes = samples * sample_bytes(p, choice.plan) + bytes_behind(choice.plan);
-  step.workspace_bytes = unit_bytes + largest_bytes(p, samples);
+  step.workspace_bytes = unit_bytes + scale_bytes(p, samples);
   step.enqueue = [=, launch = choice.kernel->launch, planes = choice.plan.planes,
-                  shared_bytes = choice.plan.shared_bytes(),
-                  device = context.device](const StepContext& c) {
+                  shared_bytes = choice.plan.shared_bytes()](const StepContext& c) {
     char* units = static_cast<char*>(c.workspace);
-    auto* largest = reinterpret_cast<uint32_t*>(units + unit_bytes);
+    const UnitScales scales(units + unit_bytes, samples * p.groups);
     for (const Piece& piece : pieces) {
       const char* x = c.input<char>(0) + piece.first_sample * p.in_channels * p.in_length * size;
-      if (scales(p)) find_largest(piece.problem, x, largest, device, c.stream);
-      arrange_units(piece.problem, planes, x, largest, units, c.stream);
+      arrange_units(piece.problem, planes, x, scales, units, c.stream);
       TurnGemm gemm = piece.launch.gemm;
       gemm.units = units;
-      gemm.largest = largest;
+      gemm.unit_scales = scales.of_groups;
       gemm.y = static_cast<char*>(c.outputs[0]) +
                piece.first_sample * p.out_channels * p.out_length * size;
       launch(gemm, shared_bytes, piece.launch.blocks, c.stream);

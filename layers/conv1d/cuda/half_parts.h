@@ -27,11 +27,12 @@ struct HalfScale {
   uint32_t bits;
   uint32_t inverse_bits;
 
-  /// For values whose largest magnitude has these bits; it is finite.
-  explicit ENGINE_HOST_DEVICE HalfScale(uint32_t largest_bits) {
+  /// For values whose largest magnitude has these bits; it is finite. With headroom, magnitudes may
+  /// be 2^headroom times as large.
+  explicit ENGINE_HOST_DEVICE HalfScale(uint32_t largest_bits, uint32_t headroom = 0) {
     constexpr uint32_t kBias = 127, kTop = 14;
     constexpr uint32_t kMost = 2 * kBias - 1;  // whose inverse is no subnormal number
-    const uint32_t wanted = 2 * kBias + kTop - (largest_bits >> 23);
+    const uint32_t wanted = 2 * kBias + kTop - headroom - (largest_bits >> 23);
     const uint32_t exponent = wanted < kMost ? wanted : kMost;
     bits = exponent << 23;
     inverse_bits = (2 * kBias - exponent) << 23;
@@ -46,6 +47,25 @@ __device__ __forceinline__ uint32_t larger_magnitude(uint32_t magnitude, float v
   const uint32_t bits = __float_as_uint(value) & 0x7fffffffu;
   return bits < kInfinity ? max(magnitude, bits) : magnitude;
 }
+
+/// What f32 of a sample and group is scaled for as arranged units: the largest of some magnitudes,
+/// with headroom for the others, which hardly any data exceed; else the largest of all. The bounds
+/// above are 2^kHeadroom times as high then.
+struct UnitScale {
+  static constexpr uint32_t kHeadroom = 2;
+
+  uint32_t drawn;      // bits of the largest of some
+  uint32_t exceeding;  // of the largest, where it has no room; else 0
+
+  __device__ __forceinline__ HalfScale drawn_scale() const { return HalfScale(drawn, kHeadroom); }
+  __device__ __forceinline__ HalfScale scale() const {
+    return exceeding != 0 ? HalfScale(exceeding) : drawn_scale();
+  }
+  /// Bits of the least magnitude that has no room.
+  __device__ __forceinline__ uint32_t limit() const {
+    return min((drawn >> 23) + kHeadroom + 1, 255u) << 23;
+  }
+};
 
 /// Two neighbouring values, which are scaled already, as words of two in f16.
 struct HalfPartsOfPair {

@@ -54,7 +54,7 @@ struct TurnGemm {
   TensorMap all_sides;
   // Of units, as in UnitPlanes.
   const char* units;
-  const uint32_t* largest;  // of f32: the largest magnitude of each sample and group, as bits
+  const UnitScale* unit_scales;  // of f32, for each sample and group
   int plane_count;
   int plane_units;  // with their parts
   int64_t plane_length;

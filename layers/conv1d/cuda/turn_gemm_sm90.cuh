@@ -107,6 +107,7 @@ __device__ void scale_windows(const TurnGemm& p, const TurnMemory<Tile>& memory,
 template <typename Tile>
 __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory) {
   TurnShared& shared = *memory.shared;
+  if constexpr (Tile::kScales && !Tile::kTurns) await_previous_kernel();  // for scales
   using Products =
       std::conditional_t<Tile::kOperandParts == 2, SplitProducts<Tile>, TurnProducts<Tile>>;
   Products products{p, memory};

@@ -14,8 +14,8 @@ namespace engine::cuda {
 
 /// The inverse scale of arranged units in f32.
 __device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, const GemmTilePlace& place) {
-  const HalfScale scale(__ldg(p.largest + place.sample * p.groups + place.group));
-  return __uint_as_float(scale.inverse_bits);
+  const UnitScale& scale = p.unit_scales[place.sample * p.groups + place.group];
+  return __uint_as_float(scale.scale().inverse_bits);
 }
 
 /// Where a warpgroup's operands begin, in units of shared memory: of a group of taps, or of one.

@@ -95,6 +95,16 @@ TEST_CASE("every Conv1d kernel on channels of very different magnitudes") {
   }
 }
 
+// One value that a scale drawn from the others has no room for.
+TEST_CASE("every Conv1d kernel on a value much larger than the others") {
+  for (const char* attributes :
+       {"{out_channels: 72, kernel_size: 5, padding: 2, bias: false}",
+        "{out_channels: 72, kernel_size: 8, stride: 4, padding: 3, bias: false}"}) {
+    const LayerCase layer{"Conv1d", attributes, {{{3, 40, 1024}}}, 7};
+    check_fused_kernels({layer, {}, false, {}, {0, 0, 20}});
+  }
+}
+
 TEST_CASE("every Conv1d kernel is tried by some random problem") {
   for (const Conv1dKernel& kernel : conv1d_kernels()) {
     INFO("kernel ", std::string(kernel.name));

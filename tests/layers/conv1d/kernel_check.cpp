@@ -75,8 +75,10 @@ void scale(const Magnitudes& magnitudes, Tensor& x, Tensor& weight) {
   const auto channel_exponent = [&](int64_t channel) {
     return magnitudes.channel_step * static_cast<int>(channel);
   };
-  scale(x,
-        [&](int64_t i) { return magnitudes.exponent + channel_exponent(i / length % channels); });
+  scale(x, [&](int64_t i) {
+    const int second = i % (channels * length) == 1 ? magnitudes.second_exponent : 0;
+    return magnitudes.exponent + channel_exponent(i / length % channels) + second;
+  });
   scale(weight, [&](int64_t i) { return -channel_exponent(i / taps % channels); });
 }
 

@@ -18,13 +18,15 @@ LayerCase random_aligned_conv1d(uint64_t seed);
 /// The same of ConvTranspose1d.
 LayerCase random_conv_transpose1d(uint64_t seed);
 
-/// How large the values of a Conv1d of one group are: all of x by a power of two, and input channel
-/// c of x by another for each c, its weights by the inverse of that.
+/// How large the values of a Conv1d of one group are: all of x by a power of two, input channel c
+/// of x by another for each c, its weights by the inverse of that, and the second value of each
+/// sample by one more.
 struct Magnitudes {
   int exponent = 0;
   int channel_step = 0;
+  int second_exponent = 0;
 
-  bool is_plain() const { return exponent == 0 && channel_step == 0; }
+  bool is_plain() const { return exponent == 0 && channel_step == 0 && second_exponent == 0; }
 };
 
 /// A convolution and what is fused behind it.

@@ -10,8 +10,8 @@
 // finished (turn_stage_sm90.h) and rows are stored (turn_store_sm90.h).
 //
 // Threads: two warpgroups multiply: 64 rows each of a tile of 128, or half the columns of 64 rows.
-//   Of eight more warps, for TF32 nine, one starts copies, three or four turn windows, the others
-//   store.
+//   Of eight or nine more warps one starts copies, three or four turn windows, the others store;
+//   where units are arranged, four of each start copies and store.
 // Shared memory: a ring of windows of x with what taps reach beside them; all weights, or a ring of
 //   those of the windows' taps; the results of a tile on their way to y. Once turned, a window is a
 //   valid operand at every position, so that it serves all its taps.
@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
     turn_gemm_sm90_kernel(const __grid_constant__ TurnGemm p) {
 #if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
   const TurnMemory<Tile> memory(p, Tile::kRowGroups * Tile::kHalfBytes, dynamic_shared());
-  if (threadIdx.x == 0) init_barriers<Tile>(*memory.shared);
+  if (threadIdx.x == 0) init_barriers<Tile>(p, *memory.shared);
   __syncthreads();
   if (threadIdx.x < Tile::kMultipliers) {
     take_registers<Tile::kMultiplierRegisters>();
@@ -182,22 +182,22 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   }
   give_up_registers<Tile::kOtherRegisters>();
   const int warp = static_cast<int>(uniform((threadIdx.x - Tile::kMultipliers) / 32));
-  const int storing_warp = warp - 1 - Tile::kTurningWarps;
+  const int storing_warp = warp - Tile::kCopyingWarps - Tile::kTurningWarps;
   if (storing_warp >= Tile::kStoringWarps) return;
   if (storing_warp >= 0) {
     store_tiles<Tile>(p, memory, storing_warp);
-  } else if (warp > 0) {
+  } else if (warp >= Tile::kCopyingWarps) {
     if constexpr (Tile::kTurns && Tile::kScales) {
-      scale_windows<Tile>(p, memory, warp - 1);
+      scale_windows<Tile>(p, memory, warp - Tile::kCopyingWarps);
     } else if constexpr (Tile::kTurns) {
-      turn_windows<Tile>(p, memory, warp - 1);
+      turn_windows<Tile>(p, memory, warp - Tile::kCopyingWarps);
     }
   } else {
-    if (p.resident && threadIdx.x % 32 == 0) {
+    if (p.resident && warp == 0 && threadIdx.x % 32 == 0) {
       load_resident_weights(p, p.stages, memory.shared->weights_loaded[0], memory.weights);
     }
     __syncwarp();
-    copy_stages<Tile>(p, memory);
+    copy_stages<Tile>(p, memory, warp);
   }
 #endif
 }

@@ -47,7 +47,7 @@ bool turn_gemm_allows(const Conv1dProblem& p) {
 
 double turn_gemm_seconds(const Conv1dProblem& p, const TurnPlan& plan, double bytes) {
   constexpr double kLaunch = 3.9e-6;
-  const double bytes_per_second = plan.source == TurnSource::kRows ? 3.4e12 : 3.0e12;
+  const double bytes_per_second = plan.source == TurnSource::kRows ? 3.4e12 : 3.1e12;
   constexpr double kShortRunClock = 1.94e9;
   const int64_t blocks = plan.blocks(p, kMultiprocessors);
   const double cycles = static_cast<double>(ceil_divide(plan.tiles, blocks)) * plan.tile_cycles;

@@ -1,5 +1,5 @@
 // How windows and weights come to shared memory for the Hopper GEMM of turned and arranged
-// operands: one warp starts all copies.
+// operands: the copying warps start all copies, each its share.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ template <int kWidth>
 __device__ __forceinline__ void start_window(const TurnGemm& p, int position, int channel,
                                              int matrix, uint32_t window, Barrier& loaded) {
   constexpr int kBoxWidth = kSwizzledUnits * kWidth;
+  if (threadIdx.x % 32 == 0) loaded.arrive_and_expect(p.window_bytes);
+  __syncwarp();
   const int side_position = position + kTurnBoxes * kBoxWidth;
   if (position >= 0 && side_position + p.side_count * kWidth <= p.in_length) {
     tensor_copy(window, p.all_boxes, position, channel, matrix, loaded);
@@ -39,61 +41,65 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
   }
 }
 
-/// Starts the copies of the units of a window: those of all positions lie side by side. One warp.
+/// Starts warp `warp`'s copies of the units of a window: those of all positions lie side by side.
 template <typename Tile>
 __device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
-                                            int64_t position, uint32_t window, Barrier& loaded) {
+                                            int64_t position, uint32_t window, Barrier& loaded,
+                                            int warp) {
   constexpr int kUnits = kUnitsOfStage * Tile::kOperandParts;
+  constexpr int kShare = kUnits / Tile::kCopyingWarps;
   const int bytes = p.positions * kUnitBytes;
-  const int64_t first = (plane * p.plane_units + stage * kUnits) * p.plane_length + position;
+  const int64_t row = plane * p.plane_units + stage * kUnits + warp * kShare;
   if (threadIdx.x % 32 == 0) {
-    const char* source = p.units + first * kUnitBytes;
+    loaded.arrive_and_expect(kShare * bytes);
+    const char* source = p.units + (row * p.plane_length + position) * kUnitBytes;
 #pragma unroll
-    for (int unit = 0; unit < kUnits; ++unit, source += p.plane_length * kUnitBytes) {
-      bulk_copy(window + unit * bytes, source, bytes, loaded);
+    for (int i = 0; i < kShare; ++i, source += p.plane_length * kUnitBytes) {
+      bulk_copy(window + (warp * kShare + i) * bytes, source, bytes, loaded);
     }
   }
   __syncwarp();
 }
 
-/// Starts the copies of window `w` of a stage to slot `slot`.
+/// Starts warp `warp`'s copies of window `w` of a stage to slot `slot`.
 template <typename Tile>
 __device__ __forceinline__ void start_slot(const TurnGemm& p, const TurnMemory<Tile>& memory,
-                                           const GemmTilePlace& place, int stage, int w, int slot) {
+                                           const GemmTilePlace& place, int stage, int w, int slot,
+                                           int warp) {
   Barrier& loaded = memory.shared->loaded[slot];
   const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
   const auto position = static_cast<int>(place.column) + p.offset[w];
-  if (threadIdx.x % 32 == 0) loaded.arrive_and_expect(p.window_bytes);
-  __syncwarp();
   if constexpr (Tile::kTurns) {
     start_window<kUnitElements<typename Tile::T>>(p, position, stage * kTurnChannels, matrix,
                                                   memory.window(p, slot), loaded);
   } else {
     start_units<Tile>(p, int64_t{matrix} * p.plane_count + p.plane[w], stage, position,
-                      memory.window(p, slot), loaded);
+                      memory.window(p, slot), loaded, warp);
   }
 }
 
-/// Starts the copy of the weights of a group of taps.
+/// Starts warp `warp`'s copy of the weights of a group of taps.
 template <typename Tile>
 __device__ __forceinline__ void start_weights(const TurnGemm& p, const TurnMemory<Tile>& memory,
                                               const GemmTilePlace& place, int stage, TapGroup group,
-                                              int slot) {
+                                              int slot, int warp) {
   if (threadIdx.x % 32 == 0) {
     const int taps = group.end_tap() - group.first_tap();
+    const int share = taps * kTapBytes<Tile> / Tile::kCopyingWarps;
     const int64_t first = (int64_t{place.weight_block} * p.stages + stage) * p.weight_bytes +
-                          group.first_tap() * kTapBytes<Tile>;
+                          group.first_tap() * kTapBytes<Tile> + warp * share;
     Barrier& loaded = memory.shared->weights_loaded[slot];
-    loaded.arrive_and_expect(taps * kTapBytes<Tile>);
-    bulk_copy(memory.weights_at(p, slot), static_cast<const char*>(p.weights) + first,
-              taps * kTapBytes<Tile>, loaded);
+    loaded.arrive_and_expect(share);
+    bulk_copy(memory.weights_at(p, slot) + warp * share,
+              static_cast<const char*>(p.weights) + first, share, loaded);
   }
   __syncwarp();
 }
 
-/// One warp: brings the windows of all stages, and their weights where they are not resident.
+/// The copying warps: bring the windows of all stages, and their weights where they are not
+/// resident.
 template <typename Tile>
-__device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
+__device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   TurnShared& shared = *memory.shared;
   RingPosition at, weights_at;
   TapGroup next = p.tap_group[0];
@@ -106,12 +112,12 @@ __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory) {
         next = p.tap_group[g + 1];
         if (group.begins_window()) {
           shared.used[at.slot].wait(at.parity ^ 1);
-          start_slot(p, memory, place, stage, group.window(), at.slot);
+          start_slot(p, memory, place, stage, group.window(), at.slot, warp);
           at.advance(p.ring);
         }
         if (p.resident) continue;
         shared.weights_used[weights_at.slot].wait(weights_at.parity ^ 1);
-        start_weights(p, memory, place, stage, group, weights_at.slot);
+        start_weights(p, memory, place, stage, group, weights_at.slot, warp);
         weights_at.advance(p.weight_ring);
       }
     }

@@ -35,10 +35,12 @@ struct TurnTile {
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
-  // Of units the turning warps have nothing to do.
-  static constexpr int kTurningWarps = kTurns && kScales ? kUnitsOfStage : 3;
+  // A copy takes a warp some 100 cycles to start. Of windows of units it is one for each unit of
+  // channels.
+  static constexpr int kCopyingWarps = kTurns ? 1 : kUnitsOfStage;
+  static constexpr int kTurningWarps = !kTurns ? 0 : kScales ? kUnitsOfStage : 3;
   static constexpr int kStoringWarps = kTurns && kOperandParts == 2 ? 3 : 4;
-  static constexpr int kOtherWarps = (1 + kTurningWarps + kStoringWarps + 3) / 4 * 4;
+  static constexpr int kOtherWarps = (kCopyingWarps + kTurningWarps + kStoringWarps + 3) / 4 * 4;
   static constexpr int kThreads = kMultipliers + 32 * kOtherWarps;
   // Of a thread: what it begins with, and what the others leave to those that multiply.
   static constexpr int kRegisters = 65536 / kThreads / 8 * 8;
@@ -90,13 +92,13 @@ struct TurnMemory {
 };
 
 template <typename Tile>
-__device__ __forceinline__ void init_barriers(TurnShared& shared) {
+__device__ __forceinline__ void init_barriers(const TurnGemm& p, TurnShared& shared) {
   constexpr int kWarps = Tile::kMultipliers / 32;
   for (int i = 0; i < kMostTurnRing; ++i) {
-    shared.loaded[i].init(1);
-    shared.turned[i].init(Tile::kTurningWarps);
+    shared.loaded[i].init(Tile::kCopyingWarps);
+    if (Tile::kTurns) shared.turned[i].init(Tile::kTurningWarps);
     shared.used[i].init(kWarps);
-    shared.weights_loaded[i].init(1);
+    shared.weights_loaded[i].init(p.resident ? 1 : Tile::kCopyingWarps);
     shared.weights_used[i].init(kWarps);
   }
   for (int half = 0; half < 2; ++half) {

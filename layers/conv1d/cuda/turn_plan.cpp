@@ -156,28 +156,27 @@ void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, boo
 }
 
 // What a tile costs a multiprocessor, in cycles. Fitted to layers of bench/conv1d_gpu.csv,
-// bench/conv1d_gpu_extra.csv and random ones on an H200.
+// bench/conv1d_gpu_extra.csv and bench/conv1d_gpu_networks.csv on an H200.
 struct TurnCosts {
-  double tile;  // sums are finished,
-  double row;   // and put into shared memory,
-  double phased_row;
-  double window;    // operands are looked up and awaited
-  double products;  // more than the tensor cores' rate: operands come more slowly
-  double addition;  // of two parts: the products of a group are awaited and added
-  double l2_bytes_per_cycle;
+  double tile;        // sums are finished,
+  double row;         // and put into shared memory, for each row of 128 columns,
+  double phased_row;  // or where it has several phases
+  double window;      // operands are looked up and awaited
+  double tap;         // beside its products
+  double addition;    // of two parts: the products of a group are awaited and added
 };
+constexpr double kL2BytesPerCycle = 45.0;
+constexpr double kCopyLatency = 1400.0;  // from when a slot is free until it is full again
 
 TurnCosts costs_of(const TurnPlan& plan) {
   const bool turns = plan.source == TurnSource::kRows;
   if (!plan.scales()) {
-    return {1630, 7.3, 20, turns ? 420.0 : 270.0, 1, 0, turns ? 36.0 : 42.0};
+    return turns ? TurnCosts{140, 10, 18, 430, 9, 0} : TurnCosts{460, 11, 13, 210, 35, 0};
   }
   if (plan.parts == 1) {
-    return turns ? TurnCosts{600, 10.5, 37, 700, 1.22, 0, 45}
-                 : TurnCosts{1570, 10.8, 27, 260, 1.22, 0, 39};
+    return turns ? TurnCosts{410, 14, 21, 730, 37, 0} : TurnCosts{1330, 15, 18, 340, 41, 0};
   }
-  return turns ? TurnCosts{1250, 1.1, 19, 720, 1.22, 430, 36}
-               : TurnCosts{1720, 8.3, 14, 560, 1.22, 425, 36};
+  return turns ? TurnCosts{480, 12, 26, 450, 60, 640} : TurnCosts{650, 16, 21, 530, 135, 460};
 }
 
 // Sums of two parts that are added: the rest of a group, and its big parts by fours.
@@ -189,21 +188,30 @@ int additions(const TurnPlan& plan, int window) {
   return count;
 }
 
+// What a window takes at least, as copies to its slots are under way one after the other. Of the
+// slots one is in use.
+double ring_cycles(const TurnPlan& plan, int window) {
+  const int groups = plan.first_group[window + 1] - plan.first_group[window];
+  const double weights = plan.resident ? 0.0 : kCopyLatency * groups / (plan.weight_ring - 1);
+  return std::max(kCopyLatency / (plan.ring - 1), weights);
+}
+
 // A tile is multiplied while the one before is stored.
 double tile_cycles(const TurnPlan& plan) {
   constexpr double kTileElements = 128.0 * 128.0;  // that additions were measured with
   const TurnCosts costs = costs_of(plan);
   const double elements = static_cast<double>(plan.rows) * plan.columns;
   const int part_products = plan.parts == 2 ? 3 : 1;
-  const double tap_products = costs.products * elements * kTurnOperandBytes * part_products / 128.0;
-  double cycles = costs.tile + (plan.phases() > 1 ? costs.phased_row : costs.row) * plan.rows;
+  const double tap_products = costs.tap + elements * kTurnOperandBytes * part_products / 128.0;
+  const double row = plan.phases() > 1 ? costs.phased_row : costs.row;
+  double cycles = costs.tile + row * plan.rows * plan.columns / 128.0;
   for (int w = 0; w < plan.windows; ++w) {
     const int taps = plan.first_tap[w + 1] - plan.first_tap[w];
     const int64_t streamed = plan.resident ? 0 : taps * plan.tap_bytes();
     const auto bytes = static_cast<double>(plan.slot_bytes() + streamed);
     const double added = costs.addition * elements / kTileElements * additions(plan, w);
-    cycles += plan.stages * (costs.window + std::max(taps * tap_products + added,
-                                                     bytes / costs.l2_bytes_per_cycle));
+    const double copies = std::max(bytes / kL2BytesPerCycle, ring_cycles(plan, w));
+    cycles += plan.stages * (costs.window + std::max(taps * tap_products + added, copies));
   }
   return cycles;
 }

@@ -171,12 +171,12 @@ constexpr double kCopyLatency = 1400.0;  // from when a slot is free until it is
 TurnCosts costs_of(const TurnPlan& plan) {
   const bool turns = plan.source == TurnSource::kRows;
   if (!plan.scales()) {
-    return turns ? TurnCosts{140, 10, 18, 430, 9, 0} : TurnCosts{460, 11, 13, 210, 35, 0};
+    return turns ? TurnCosts{510, 7.8, 16, 470, 0, 0} : TurnCosts{550, 10, 11, 220, 37, 0};
   }
   if (plan.parts == 1) {
-    return turns ? TurnCosts{410, 14, 21, 730, 37, 0} : TurnCosts{1330, 15, 18, 340, 41, 0};
+    return turns ? TurnCosts{530, 11, 15, 820, 19, 0} : TurnCosts{1810, 13, 23, 280, 31, 0};
   }
-  return turns ? TurnCosts{480, 12, 26, 450, 60, 640} : TurnCosts{650, 16, 21, 530, 135, 460};
+  return turns ? TurnCosts{390, 14, 27, 380, 46, 700} : TurnCosts{1140, 12, 17, 470, 141, 474};
 }
 
 // Sums of two parts that are added: the rest of a group, and its big parts by fours.

@@ -153,7 +153,8 @@ HWY_INLINE void prefetch_block(const WinogradPanel& p, const float* start, int64
 // Windows may begin behind the last column.
 constexpr int kWindowColumns = (kVectors + 1) * kLanes;
 
-// Joins pieces of y[t] and of y[t + d], of which vectors hold parts.
+// Joins pieces of y[t] and of y[t + d], of which vectors hold parts. A function of its own, as GCC
+// 12 ends with an internal error where it is inlined.
 template <int rows>
 HWY_NOINLINE void store_pieces(const WinogradPanel& p, bool whole_vectors, int64_t row,
                                const float (*sums)[rows][kWindowColumns]) {

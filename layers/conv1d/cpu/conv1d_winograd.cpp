@@ -23,9 +23,9 @@
 // What limits it: products, and for few output channels the transform, whose stores each serve M
 // products. Measured on one core of an AMD EPYC (Zen 4) with AVX-512, whose products peak at 117
 // GFLOP/s: 4.55 ms for x [1, 80, 3000], w [512, 80, 3], for which plain sums take 6.63 ms; the
-// products that are left run at 92 % of the peak. On one of Zen 3 with AVX2, which peaks at 102
-// GFLOP/s and had other work: 6.5 ms, plain sums 9.0. There each block of a chunk takes some 300
-// cycles beside its products, 2000 for one of whole panels: with two chunks it took 7.4 ms.
+// products that are left run at 92 % of the peak. On one of Zen 3 with AVX2, beside other work: 7.4
+// ms, plain sums 10.3. There each block of a chunk takes some 300 cycles beside its products, which
+// take 2000 of a whole panel.
 #include <cmath>
 #include <memory>
 

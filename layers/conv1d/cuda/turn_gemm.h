@@ -84,7 +84,7 @@ struct TurnGemm {
   // Stages.
   int stages;
   int slot_bytes;    // of the ring of windows
-  int window_bytes;  // that are copied to a slot
+  int window_bytes;  // that are copied to a slot, of rows
   int positions;     // of a window
   int side_count;
   int weight_bytes;

@@ -231,9 +231,9 @@ std::vector<TurnKernel> turn_kernels_sm90() {
       turn_kernel_sm90<T, kParts, TurnSource::kUnits, 64, kColumns>()};
   if constexpr (kParts == 1) {
     kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 192>());
-  }
-  if constexpr (kParts == 1 && sizeof(T) == 4) {
-    kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 256>());
+    if constexpr (sizeof(T) == 4) {
+      kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 256>());
+    }
   }
   return kernels;
 }

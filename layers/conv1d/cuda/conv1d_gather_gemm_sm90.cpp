@@ -39,7 +39,6 @@ bool can_implement(const Conv1dProblem& p) {
 double seconds(const Conv1dProblem& p) {
   const GemmChoice<Sm90Kernel> choice = choose(p);
   const GemmTile& tile = choice.kernel->tile;
-  if (tile.parts == 2) return choice.seconds;
   return gather_gemm_seconds(p, tile, choice.plan,
                              deal_tiles(p, tile, choice.plan, kMultiprocessors));
 }

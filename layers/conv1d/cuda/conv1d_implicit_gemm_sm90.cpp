@@ -29,11 +29,10 @@ double store_rate(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& 
 }
 
 // Ranks plans. A block computes `waves` tiles one after the other: stages, then the stores, which
-// two teams hide behind each other's stages; where operands are split they also hinder each other.
-// Nothing is faster than memory. Rates as measured.
+// two teams hide behind each other's stages; where operands are split and weights come along with
+// them, they also hinder each other. Nothing is faster than memory. Rates as measured.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
   constexpr double kLaunch = 4e-6;
-  constexpr double kFirstTile = 5e-6;  // from a cold instruction cache
   constexpr double kHindrance = 1.1;
   constexpr double kStreaming = 1.10;  // in TF32: weights come later than a stage alone says,
   constexpr double kRounding = 1.08;   // and windows are rounded
@@ -44,10 +43,10 @@ double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& k
   const double waves = std::ceil(tiles / kMultiprocessors);
   const double store = kernel.tile.rows * kernel.tile.columns / store_rate(p, plan, kernel.tile);
   double cycles = kernel.teams > 1 ? std::max(plan.tile_cycles, store) : plan.tile_cycles + store;
-  if (kernel.teams > 1 && kernel.tile.parts == 2) cycles *= kHindrance;
+  if (kernel.teams > 1 && kernel.tile.parts == 2 && !plan.resident) cycles *= kHindrance;
   if (p.precision == Precision::kTf32) cycles *= plan.resident ? kRounding : kStreaming;
   const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
-  return kLaunch + kFirstTile + std::max(waves * cycles / kClock, bytes / bytes_per_second);
+  return kLaunch + std::max(waves * cycles / kClock, bytes / bytes_per_second);
 }
 
 GemmChoice<Sm90Kernel> choose(const Conv1dProblem& p) {

@@ -120,6 +120,24 @@ double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
          (any_rows ? kAnyRows : 0.0) * static_cast<double>(chunks);
 }
 
+// The same of f32 in two parts, whose products outlast loads: beside what deals count, the loading
+// warps are waited for at ends of rows.
+double split_block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
+                          const GemmDeal& deal) {
+  constexpr double kCounted = 0.97;   // of a deal's cycles
+  constexpr double kEnds = 0.28;      // of a loading warp's
+  constexpr double kAnyRows = 387.0;  // for a chunk, where rows of y begin anywhere
+  const int64_t rounds = ceil_divide(deal.whole_tiles, deal.blocks);
+  const int64_t tiles = rounds + (deal.cut_tiles > 0 ? 1 : 0);
+  const int64_t stages = rounds * plan.stages() + deal.piece_stages;
+  const double ends = end_cycles(plan, ends_of_block(p, tile, plan, tiles));
+  const int64_t rows = std::min<int64_t>(tile.rows, plan.group_rows);
+  const auto chunks = static_cast<double>(tiles * ceil_divide(rows, int64_t{tile.chunk_rows}));
+  const bool any_rows = p.out_length * tile.element_bytes % kUnitBytes != 0;
+  return kCounted * deal.cycles + kEnds * static_cast<double>(stages) * ends +
+         (any_rows ? kAnyRows * chunks : 0.0);
+}
+
 // Of the block that is done last.
 double block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                     const GemmDeal& deal) {
@@ -136,10 +154,20 @@ double block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan
   return static_cast<double>(rounds) * whole + static_cast<double>(cut) * piece;
 }
 
+double split_gemm_seconds(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
+                          const GemmDeal& deal) {
+  constexpr double kLaunch = 7.0e-6;  // with the first tile, from a cold instruction cache
+  constexpr double kBytesPerSecond = 3.4e12;
+  const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
+  return kLaunch +
+         std::max(split_block_cycles(p, tile, plan, deal) / kClock, bytes / kBytesPerSecond);
+}
+
 }  // namespace
 
 double gather_gemm_seconds(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                            const GemmDeal& deal) {
+  if (tile.parts == 2) return split_gemm_seconds(p, tile, plan, deal);
   constexpr double kLaunch = 5.0e-6;
   constexpr double kBytesPerSecond = 3.38e12;       // reached at best,
   constexpr double kFirstBytesPerSecond = 3.45e12;  // by the first windows of all blocks

@@ -5,9 +5,9 @@
 
 namespace engine::cuda {
 
-/// Seconds on an H200 for operands of one part. Plans are ranked by their tile_cycles; this also
-/// counts what all ways to cut a problem have in common: the ends of x's rows, rows that begin
-/// anywhere, and what neither the first loads nor the last stores hide behind.
+/// Seconds on an H200. Plans are ranked by their tile_cycles; this also counts what all ways to cut
+/// a problem have in common: the ends of x's rows, rows that begin anywhere, and, of operands of one
+/// part, what neither the first loads nor the last stores hide behind.
 double gather_gemm_seconds(const Conv1dProblem& problem, const GemmTile& tile, const GemmPlan& plan,
                            const GemmDeal& deal);
 

@@ -1,8 +1,5 @@
 // The row of the Hopper GEMM that gathers its operands: which of its compiled tiles a problem runs
 // on, and what it costs.
-#include <algorithm>
-#include <cmath>
-
 #include "layers/conv1d/cuda/choose_gemm.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/gather_gemm_seconds.h"
@@ -17,13 +14,9 @@ const GemmKernels<Sm90Kernel>& kernels() {
   return all;
 }
 
-// Ranks plans. Nothing is faster than memory. As measured on an H200.
+// Ranks plans.
 double predict(const Conv1dProblem& p, const GemmPlan& plan, const Sm90Kernel& kernel) {
-  constexpr double kLaunch = 7e-6;             // with the first tile, from a cold instruction cache
-  constexpr double kBytesPerSecond = 3.40e12;  // reached at best
-  const GemmDeal deal = deal_tiles(p, kernel.tile, plan, kMultiprocessors);
-  const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
-  return kLaunch + std::max(deal.cycles / kClock, bytes / kBytesPerSecond);
+  return gather_launch_seconds(p, deal_tiles(p, kernel.tile, plan, kMultiprocessors).cycles);
 }
 
 GemmChoice<Sm90Kernel> choose(const Conv1dProblem& p) {

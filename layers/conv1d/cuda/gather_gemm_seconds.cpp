@@ -77,6 +77,16 @@ double end_cycles(const GemmPlan& plan, const RowEnds& ends) {
   return cycles / (plan.tap_stages > 1 ? 2.0 : 1.0);
 }
 
+// Whether rows of that length begin anywhere, not at units of 16 bytes.
+bool begin_anywhere(int64_t length, const GemmTile& tile) {
+  return length * tile.element_bytes % kUnitBytes != 0;
+}
+
+// Chunks of a tile's rows that there are.
+int64_t chunks_of(const GemmTile& tile, const GemmPlan& plan) {
+  return ceil_divide(std::min<int64_t>(tile.rows, plan.group_rows), int64_t{tile.chunk_rows});
+}
+
 // From one stage to the next: the longest of what its products take, its loads, and the round of a
 // slot of the ring.
 double stage_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile,
@@ -97,9 +107,8 @@ double stage_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile
   const double loads = static_cast<double>(plan.window_bytes) / kWindowBytesPerCycle;
   const double loading = end_cycles(plan, ends);
   const double slot = (loads + kLatency + multiplying + loading) / plan.ring;
-  const bool any_rows = p.in_length * tile.element_bytes % kUnitBytes != 0;
   return std::max({multiplying, loads, loading, slot}) + kGathering * issued * blocks * plan.steps +
-         kStage + (any_rows ? kAnyRows : 0.0);
+         kStage + (begin_anywhere(p.in_length, tile) ? kAnyRows : 0.0);
 }
 
 // Of the chunks of a tile's rows that there are.
@@ -109,33 +118,13 @@ double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
   constexpr double kTallShare = 0.58;  // of f32, whose chunks of half the columns fit the threads
   constexpr double kPhases = 2.6;
   constexpr double kStoredBytesPerCycle = 13.8;
-  const int64_t rows = std::min<int64_t>(tile.rows, plan.group_rows);
-  const int64_t chunks = ceil_divide(rows, int64_t{tile.chunk_rows});
+  const int64_t chunks = chunks_of(tile, plan);
   const double chunk = kChunk * (tile.is_tall() && tile.element_bytes == 4 ? kTallShare : 1.0);
   const double waits = static_cast<double>(std::max<int64_t>(chunks - plan.chunks, 0)) *
                        static_cast<double>(tile.chunk_bytes) / kStoredBytesPerCycle;
-  const bool any_rows = p.out_length * tile.element_bytes % kUnitBytes != 0;
   return (plan.fold.phases > 1 ? kPhases : 1.0) *
              std::max(static_cast<double>(chunks) * chunk, waits) +
-         (any_rows ? kAnyRows : 0.0) * static_cast<double>(chunks);
-}
-
-// The same of f32 in two parts, whose products outlast loads: beside what deals count, the loading
-// warps are waited for at ends of rows.
-double split_block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
-                          const GemmDeal& deal) {
-  constexpr double kCounted = 0.97;   // of a deal's cycles
-  constexpr double kEnds = 0.28;      // of a loading warp's
-  constexpr double kAnyRows = 387.0;  // for a chunk, where rows of y begin anywhere
-  const int64_t rounds = ceil_divide(deal.whole_tiles, deal.blocks);
-  const int64_t tiles = rounds + (deal.cut_tiles > 0 ? 1 : 0);
-  const int64_t stages = rounds * plan.stages() + deal.piece_stages;
-  const double ends = end_cycles(plan, ends_of_block(p, tile, plan, tiles));
-  const int64_t rows = std::min<int64_t>(tile.rows, plan.group_rows);
-  const auto chunks = static_cast<double>(tiles * ceil_divide(rows, int64_t{tile.chunk_rows}));
-  const bool any_rows = p.out_length * tile.element_bytes % kUnitBytes != 0;
-  return kCounted * deal.cycles + kEnds * static_cast<double>(stages) * ends +
-         (any_rows ? kAnyRows * chunks : 0.0);
+         (begin_anywhere(p.out_length, tile) ? kAnyRows : 0.0) * static_cast<double>(chunks);
 }
 
 // Of the block that is done last.
@@ -154,20 +143,34 @@ double block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan
   return static_cast<double>(rounds) * whole + static_cast<double>(cut) * piece;
 }
 
-double split_gemm_seconds(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
+// The same of f32 in two parts, whose products outlast loads: beside what deals count, the loading
+// warps are waited for at ends of rows.
+double split_block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                           const GemmDeal& deal) {
-  constexpr double kLaunch = 7.0e-6;  // with the first tile, from a cold instruction cache
-  constexpr double kBytesPerSecond = 3.4e12;
-  const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
-  return kLaunch +
-         std::max(split_block_cycles(p, tile, plan, deal) / kClock, bytes / kBytesPerSecond);
+  constexpr double kCounted = 0.97;   // of a deal's cycles
+  constexpr double kEnds = 0.28;      // of a loading warp's
+  constexpr double kAnyRows = 387.0;  // for a chunk, where rows of y begin anywhere
+  const int64_t rounds = ceil_divide(deal.whole_tiles, deal.blocks);
+  const int64_t tiles = rounds + (deal.cut_tiles > 0 ? 1 : 0);
+  const int64_t stages = rounds * plan.stages() + deal.piece_stages;
+  const double ends = end_cycles(plan, ends_of_block(p, tile, plan, tiles));
+  const auto chunks = static_cast<double>(tiles * chunks_of(tile, plan));
+  return kCounted * deal.cycles + kEnds * static_cast<double>(stages) * ends +
+         (begin_anywhere(p.out_length, tile) ? kAnyRows * chunks : 0.0);
 }
 
 }  // namespace
 
+double gather_launch_seconds(const Conv1dProblem& p, double cycles) {
+  constexpr double kLaunch = 7e-6;             // with the first tile, from a cold instruction cache
+  constexpr double kBytesPerSecond = 3.40e12;  // reached at best
+  const double bytes = implicit_gemm_elements(p) * static_cast<double>(size_of(p.dtype));
+  return kLaunch + std::max(cycles / kClock, bytes / kBytesPerSecond);
+}
+
 double gather_gemm_seconds(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                            const GemmDeal& deal) {
-  if (tile.parts == 2) return split_gemm_seconds(p, tile, plan, deal);
+  if (tile.parts == 2) return gather_launch_seconds(p, split_block_cycles(p, tile, plan, deal));
   constexpr double kLaunch = 5.0e-6;
   constexpr double kBytesPerSecond = 3.38e12;       // reached at best,
   constexpr double kFirstBytesPerSecond = 3.45e12;  // by the first windows of all blocks

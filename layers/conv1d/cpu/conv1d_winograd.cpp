@@ -3,22 +3,24 @@
 //   y[b, m, l] = f(bias[m] + sum over c, k of w[m, c, k] x[b, c, l S - left + k D]), x and y in NCL
 //
 // Winograd's minimal filtering F(2, 3): two outputs that share inputs take four products for three
-// taps in place of six (winograd_panel.h). Filters of more taps are groups of three, and what is
-// left; strides leave one filter for each remainder of the tap by the stride. The products are
-// matrix products of transformed weights [M, C] and transformed inputs [C, pairs], summed in
-// registers: with AVX-512 those of 6 output channels x 32 pairs in 24 vectors, with AVX2 those of 4
-// x 24 pairs, of each pair one sum at a time, in 12.
-// Weights are transformed once at load, in double precision, and take 4/3 of their size for three
-// taps. Inputs are transformed a tile at a time, up to 256 KB in the second-level cache
-// (WinogradConvolution): compulsory bytes, and no workspace.
+// taps in place of six, and three for two taps in place of four (winograd_panel.h). Filters of more
+// taps are groups of three, and what is left; strides leave one filter for each remainder of the
+// tap by the stride. The products are matrix products of transformed weights [M, C] and transformed
+// inputs [C, pairs], summed in registers: with AVX-512 those of 6 output channels x 32 pairs in 24
+// vectors, with AVX2 those of 4 x 24 pairs, of each pair one sum at a time, in 12. Weights are
+// transformed once at load, in double precision, and take 4/3 of their size for three taps. Inputs
+// are transformed a tile at a time, up to 256 KB in the second-level cache (WinogradConvolution):
+// compulsory bytes, and no workspace.
 //
 // The error against fp64 is no more than a plain fp32 sum's (root mean square over random data):
-// 0.89 of it for 64 channels and 3 taps, 0.34 for 512. Sums of less than 64 products round more and
-// are left to other kernels, and so are filters whose remainders have more groups of two taps than
-// of three, and transposed problems. Where pieces of D / gcd(S, D) outputs are shorter than a
-// vector, a panel's vectors hold as many whole ones as fit: two of 32 pairs are idle for pieces of
-// 3 and 5 with AVX-512, none of 24 for 3 and four for 5 with AVX2. Their outputs are joined in
-// memory where a vector alone would hold less of them.
+// 0.92 of it for 64 channels and 3 taps, 0.46 for 512 with AVX2. Where more groups have two taps
+// than three, as with 16 taps and a stride of 8, sums would round 1.01 to 1.06 times as much; in
+// two chunks at least they round 0.75 times as much (64 channels, 4 taps, a stride of 2). Sums of
+// less than 64 products, of 192 in such layers, are left to other kernels, and so are transposed
+// problems. Where pieces of D / gcd(S, D) outputs are shorter than a vector, a panel's vectors hold
+// as many whole ones as fit: two of 32 pairs are idle for pieces of 3 and 5 with AVX-512, none of
+// 24 for 3 and four for 5 with AVX2. Their outputs are joined in memory where a vector alone would
+// hold less of them.
 //
 // What limits it: products, and for few output channels the transform, whose stores each serve M
 // products. Measured on one core of an AMD EPYC (Zen 4) with AVX-512, whose products peak at 117
@@ -73,7 +75,7 @@ double transform_cycles(const WinogradTaps& taps, const WinogradColumns& columns
   const auto panels = static_cast<double>(columns.panels);
   const double vectors = vectors_of(columns, loop);
   const auto remainders = static_cast<double>(taps.remainders.size());
-  const double strided = stride == 1 ? 0.0 : 3.0 * static_cast<double>(loop.lanes);
+  const double strided = stride == 1 ? 0.0 : 1.5 * static_cast<double>(loop.lanes);
   constexpr double kPanelsAtOnce = 8.0;
   return panels * vectors *
              (remainders * (18.0 + strided) + 9.0 * static_cast<double>(taps.products.count())) +
@@ -86,7 +88,7 @@ double seconds(const Conv1dProblem& problem) {
   const WinogradTaps taps(p.taps);
   const WinogradColumns columns(p.out_length, taps.distance, loop);
   const WinogradProducts products = taps.products.times(p.group_inputs);
-  const int64_t chunks = ceil_divide(products.count() * loop.columns, loop.panel_floats);
+  const int64_t chunks = taps.chunks(p.group_inputs, loop);
   // A panel of less than whole vectors is stored value by value, but with AVX-512's masks.
   const bool whole = loop.lanes > 8 || p.out_length % (2 * columns.panel_columns) == 0;
   const double values = whole ? 0.0 : 200.0 * static_cast<double>(p.group_outputs * chunks);

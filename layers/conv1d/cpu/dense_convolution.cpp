@@ -247,8 +247,8 @@ void DenseConvolution::lay_out_tiles(Phase& phase) const {
       chunk.panel_columns *= 2;
     }
     chunk.tile = tile(columns_);
-    const bool by_panels = by_panels_ && chunk.panel_columns < columns_ &&
-                           chunk.tile.row_size() <= TapTile::kMaxPanelsFloats;
+    const bool by_panels =
+        by_panels_ && chunk.panel_columns < columns_ && chunk.tile.can_pack_panels();
     chunk.panel = by_panels ? tile(chunk.panel_columns) : chunk.tile;
     find_inputs(phase.taps, chunk);
   }
@@ -355,8 +355,9 @@ void DenseConvolution::run_item(const Item& item, const Item* next, float* tile)
       }
       if (rest == 0) continue;
       const int64_t first = item.first_column + in_place;
-      chunk.tile.pack(chunk.panel, input, chunk.channels, problem_.in_length, problem_.padding_mode,
-                      first * column_stride_, (rest - 1) * column_stride_ + 1, tile);
+      chunk.tile.pack(chunk.panel, loop_.lanes, input, chunk.channels, problem_.in_length,
+                      problem_.padding_mode, first * column_stride_,
+                      (rest - 1) * column_stride_ + 1, tile);
       run_chunk(item, phase, chunk,
                 {first, rest, tile, chunk.has_panels(), chunk.tile_offsets.data()}, ahead);
     }
@@ -396,16 +397,16 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     panel.rows = std::min(end_row, phase.rows) - row;
     output.first_phase = row % output.phases;
     output.bias = item.arrays.bias ? item.arrays.bias + channel : nullptr;
-    for (int64_t column = 0; column < columns.count; column += panel.columns) {
+    for (int64_t i = 0; i * chunk.panel_columns < columns.count; ++i) {
+      const auto start_of = [&](int64_t index) {
+        return panel_start(index, columns.count, chunk.panel_columns, loop_.lanes);
+      };
+      const int64_t column = start_of(i);
       const int64_t start = channel * output.row_stride + phase.run.first +
                             (columns.first + column) * output.column_stride;
-      panel.tile = columns.apart
-                       ? columns.inputs + column / chunk.panel_columns * chunk.panel_floats()
-                       : columns.inputs + column * column_stride_;
-      panel.columns = std::min(columns.count - column, chunk.panel_columns);
-      // The last panel gets two vectors at least, which take as long as one.
-      const int64_t left = columns.count - column - panel.columns;
-      if (!columns.apart && left > 0 && left <= loop_.lanes) panel.columns -= loop_.lanes;
+      panel.tile =
+          columns.inputs + (columns.apart ? i * chunk.panel_floats() : column * column_stride_);
+      panel.columns = start_of(i + 1) - column;
       output.y = item.arrays.output + start;
       output.residual = item.arrays.residual ? item.arrays.residual + start : nullptr;
       loop_.run(panel);

@@ -70,6 +70,96 @@ void copy_strided(const float* source, int64_t count, float* target) {
   for (; i < count; ++i) target[i] = source[i * kStride];
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// Four consecutive values of every fourth column: quads, `quad_stride` floats apart.
+template <class DV>
+HWY_INLINE hn::Vec<DV> load_quads(DV d, const float* source, int64_t quad_stride) {
+  constexpr int64_t kQuads = hn::MaxLanes(DV()) / 4;
+  if constexpr (kQuads == 1) {
+    return hn::LoadU(d, source);
+  } else {
+    const hn::Half<DV> half;
+    const float* upper = source + kQuads / 2 * quad_stride;
+    return hn::Combine(d, load_quads(half, upper, quad_stride),
+                       load_quads(half, source, quad_stride));
+  }
+}
+
+// rows[r] = remainders r of a vector of columns, by transposing 4 x 4 values in each quad.
+HWY_INLINE void load_remainders(const float* source, int64_t stride, V (&rows)[4]) {
+  const D d;
+  V columns[4];
+  HWY_UNROLL(4)
+  for (int i = 0; i < 4; ++i) columns[i] = load_quads(d, source + i * stride, 4 * stride);
+  const V low_even = hn::InterleaveLower(d, columns[0], columns[2]);
+  const V high_even = hn::InterleaveUpper(d, columns[0], columns[2]);
+  const V low_odd = hn::InterleaveLower(d, columns[1], columns[3]);
+  const V high_odd = hn::InterleaveUpper(d, columns[1], columns[3]);
+  rows[0] = hn::InterleaveLower(d, low_even, low_odd);
+  rows[1] = hn::InterleaveUpper(d, low_even, low_odd);
+  rows[2] = hn::InterleaveLower(d, high_even, high_odd);
+  rows[3] = hn::InterleaveUpper(d, high_even, high_odd);
+}
+
+HWY_INLINE void store_remainder(V values, float* row, int64_t place) {
+  if (place >= 0) hn::StoreU(values, D(), row + place);
+}
+
+// A vector of columns from `source` on, to `row`.
+template <int kStride>
+HWY_INLINE void deinterleave_vector(const float* source, int64_t stride, int64_t width, float* row,
+                                    const int32_t* places) {
+  const D d;
+  V rows[4];
+  if constexpr (kStride == 2) {
+    hn::LoadInterleaved2(d, source, rows[0], rows[1]);
+    for (int r = 0; r < 2; ++r) store_remainder(rows[r], row, places[r]);
+  } else if constexpr (kStride == 3) {
+    hn::LoadInterleaved3(d, source, rows[0], rows[1], rows[2]);
+    for (int r = 0; r < 3; ++r) store_remainder(rows[r], row, places[r]);
+  } else {
+    for (int64_t done = 0; done < width; done += 4) {
+      const int64_t first =
+          HWY_MIN(done, width - 4);  // the last four may have been among those before
+      load_remainders(source + first, stride, rows);
+      HWY_UNROLL(4)
+      for (int r = 0; r < 4; ++r) store_remainder(rows[r], row, places[first + r]);
+    }
+  }
+}
+#endif
+
+// The last vector of columns may have some of the one before.
+template <int kStride>
+void deinterleave_columns(const float* source, int64_t stride, int64_t width, int64_t count,
+                          float* row, const int32_t* places) {
+#if HWY_TARGET != HWY_SCALAR
+  if (count >= kLanes) {
+    for (int64_t i = 0; i < count; i += kLanes) {
+      const int64_t first = HWY_MIN(i, count - kLanes);
+      deinterleave_vector<kStride>(source + first * stride, stride, width, row + first, places);
+    }
+    return;
+  }
+#endif
+  for (int64_t r = 0; r < width; ++r) {
+    if (places[r] < 0) continue;
+    for (int64_t i = 0; i < count; ++i) row[places[r] + i] = source[i * stride + r];
+  }
+}
+
+void take_apart(const float* source, int64_t stride, int64_t width, int64_t count, float* row,
+                const int32_t* places) {
+  switch (stride) {
+    case 2:
+      return deinterleave_columns<2>(source, 2, width, count, row, places);
+    case 3:
+      return deinterleave_columns<3>(source, 3, width, count, row, places);
+    default:
+      return deinterleave_columns<4>(source, stride, width, count, row, places);
+  }
+}
+
 // Four values at once: a loop over single ones takes a branch for each.
 void copy_far_values(const float* source, int64_t stride, int64_t count, float* target) {
   int64_t i = 0;
@@ -109,6 +199,7 @@ HWY_AFTER_NAMESPACE();
 namespace engine::cpu {
 
 HWY_EXPORT(copy);
+HWY_EXPORT(take_apart);
 
 void strided_copy(const float* source, int64_t stride, int64_t count, float* target) {
   if (stride == 1) {
@@ -116,6 +207,11 @@ void strided_copy(const float* source, int64_t stride, int64_t count, float* tar
   } else {
     HWY_DYNAMIC_DISPATCH(copy)(source, stride, count, target);
   }
+}
+
+void deinterleave(const float* source, int64_t stride, int64_t width, int64_t count, float* row,
+                  const int32_t* places) {
+  HWY_DYNAMIC_DISPATCH(take_apart)(source, stride, width, count, row, places);
 }
 
 }  // namespace engine::cpu

@@ -24,6 +24,14 @@ std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t 
 void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
          int64_t count, float* target);
 
+/// Where panel `index` of several begins that share out `count` columns, `columns` each: what is
+/// left for the last one is more than a vector, which takes as long, or comes from the one before.
+inline int64_t panel_start(int64_t index, int64_t count, int64_t columns, int64_t vector) {
+  const int64_t start = index * columns;
+  if (start >= count) return count;
+  return index > 0 && count - start <= vector ? start - vector : start;
+}
+
 /// How one channel of input is laid out for `columns` outputs and a list of taps.
 class TapTile {
  public:
@@ -49,29 +57,44 @@ class TapTile {
   /// floats reaches.
   void pack(const float* input, int64_t channels, int64_t length, PaddingMode mode, int64_t first,
             int64_t count, float* tile) const;
-  /// The same as tiles of the fewer columns of `panel`, one behind the other: `panel` has the same
-  /// taps, or is this tile itself, which is packed as a whole.
-  void pack(const TapTile& panel, const float* input, int64_t channels, int64_t length,
-            PaddingMode mode, int64_t first, int64_t count, float* tiles) const;
-  /// The most that row_size() may be for that.
-  static constexpr int64_t kMaxPanelsFloats = 4096;
+  /// The same as tiles of the fewer columns of `panel`, one behind the other, which begin as
+  /// panel_start() says: `panel` has the same taps, or is this tile itself, which is packed as a
+  /// whole. can_pack_panels() holds.
+  void pack(const TapTile& panel, int64_t vector, const float* input, int64_t channels,
+            int64_t length, PaddingMode mode, int64_t first, int64_t count, float* tiles) const;
+  bool can_pack_panels() const;
 
  private:
+  // Inputs a stride apart that taps with the same remainder read.
   struct Run {
     int64_t start;     // input position that output 0 reads first
     int64_t more;      // inputs beyond one for each output
     int64_t position;  // in the row
     size_t tap;        // the first one
-    bool fetches;      // asks for the next channel's inputs, which are those of its neighbours too
+  };
+  // Runs [first, end) that start less than a stride apart: their inputs, which are neighbours, are
+  // fetched and taken apart together.
+  struct Comb {
+    size_t first;
+    size_t end;
+    int64_t start;                // input position that output 0 reads first
+    int64_t more;                 // inputs beyond one for each output that all its runs have
+    std::vector<int32_t> places;  // in the row, of the runs from `start` on; -1 where there is none
   };
   // Which part of a run is wanted, and which of it lies in the input.
   struct Extent;
 
+  void find_runs(const std::vector<int64_t>& offsets);
+  void find_combs();
   void pack_short_rows(const float* input, int64_t channels, int64_t length, PaddingMode mode,
                        int64_t first, int64_t count, float* tile) const;
   void copy_panel(const TapTile& panel, const float* row, int64_t column, float* target) const;
   Extent extent(const Run& run, int64_t length, int64_t first, int64_t count) const;
-  void fetch_run(const Extent& extent, const float* channel) const;
+  void find_extents(const Comb& comb, int64_t length, int64_t first, int64_t count,
+                    Extent* extents) const;
+  void fetch(const Comb& comb, const Extent* extents, const float* channel) const;
+  void pack_comb(const Comb& comb, const Extent* extents, const float* channel, int64_t length,
+                 PaddingMode mode, float* row) const;
   void pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
                 float* row) const;
 
@@ -79,6 +102,7 @@ class TapTile {
   int64_t columns_;
   int64_t row_size_ = 0;
   std::vector<Run> runs_;
+  std::vector<Comb> combs_;
   std::vector<int32_t> positions_;
 };
 

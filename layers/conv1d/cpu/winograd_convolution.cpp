@@ -28,8 +28,10 @@ constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 4) * kMos
 constexpr int64_t kItemsOfAThread = 6;
 // Inputs are fetched that many channels ahead.
 constexpr int64_t kChannelsAhead = 4;
-// Plain sums of fewer products round less.
+// Plain sums of fewer products round less: where most groups have three taps, and where more have
+// two, which are added up in two chunks at least.
 constexpr int64_t kLeastProducts = 64;
+constexpr int64_t kLeastProductsOfTwos = 192;
 
 // For each lane of a vector of x[t] and of one of x[t + d], which hold as many whole pieces as fit,
 // where it lies in two of x. Lanes beyond whole pieces are of no account.
@@ -102,6 +104,11 @@ WinogradTaps::WinogradTaps(const TapRule& rule) {
   }
 }
 
+int64_t WinogradTaps::chunks(int64_t channels, const WinogradLoop& loop) const {
+  const int64_t most = loop.panel_floats / (products.count() * loop.columns);
+  return std::max<int64_t>(ceil_divide(channels, most), has_more_twos() ? 2 : 1);
+}
+
 WinogradColumns::WinogradColumns(int64_t outputs, int64_t d, const WinogradLoop& loop)
     : distance(d), vector_columns(loop.lanes) {
   const int64_t pairs = outputs / (2 * d);
@@ -132,14 +139,16 @@ bool WinogradConvolution::can_implement(const TapProblem& problem) {
   const PhaseTaps first = problem.taps.phase(0);
   if (problem.taps.phases() > 1 || first.shift <= 0) return false;
   const bool mostly_padding = (first.count - 1) * first.shift >= problem.in_length;
-  if (mostly_padding || problem.group_inputs * first.count < kLeastProducts) return false;
+  if (mostly_padding) return false;
   const WinogradTaps taps(problem.taps);
   const WinogradLoop loop = winograd_loop();
   const bool fits = taps.remainders.front().taps <= kMostTaps &&
                     taps.products.count() * loop.columns <= loop.panel_floats;
-  // Groups of two taps round more than plain sums; those of three make up for as many.
-  const int64_t threes = taps.products.q, twos = taps.products.p - taps.products.q;
-  return fits && threes > 0 && threes >= twos;
+  const int64_t products = problem.group_inputs * first.count;
+  const bool rounds_less = taps.has_more_twos()
+                               ? problem.group_inputs > 1 && products >= kLeastProductsOfTwos
+                               : products >= kLeastProducts;
+  return fits && taps.products.p > 0 && rounds_less;
 }
 
 // One part of the work: a tile of columns, and some of the rows of a group.
@@ -175,8 +184,7 @@ double WinogradConvolution::seconds_of_run() const {
 
 // Chunks depend on the layer alone, so that every length finds the same packed weights.
 void WinogradConvolution::cut() {
-  const int64_t most = loop_.panel_floats / (taps_.products.count() * loop_.columns);
-  const int64_t parts = ceil_divide(problem_.group_inputs, most);
+  const int64_t parts = taps_.chunks(problem_.group_inputs, loop_);
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t begin = part * problem_.group_inputs / parts;
     const int64_t channels = (part + 1) * problem_.group_inputs / parts - begin;

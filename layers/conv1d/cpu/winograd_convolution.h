@@ -42,6 +42,14 @@ struct WinogradTaps {
 
   explicit WinogradTaps(const TapRule& rule);
 
+  /// Whether more groups have two taps than three. Their sums round more than plain ones of as many
+  /// products, those of three taps less.
+  bool has_more_twos() const { return products.p - products.q > products.q; }
+
+  /// In how many chunks `channels` input channels are added up: at least two where sums would round
+  /// more than plain ones.
+  int64_t chunks(int64_t channels, const WinogradLoop& loop) const;
+
   int64_t distance;  ///< d, in outputs
   int64_t step;      ///< between taps of a remainder
   std::vector<Remainder> remainders;

@@ -359,8 +359,8 @@ TEST_CASE("the CPU computes with fewer products where that is as accurate, and f
     CHECK(choice(attributes, {1, 64, 16384}) == winograd);
   }
   CHECK(choice("{out_channels: 128, kernel_size: 80, stride: 4}", {1, 1, 16000}) == winograd);
-  // Few products, two taps, few outputs.
   CHECK(choice("{out_channels: 512, kernel_size: 16, stride: 8}", {1, 256, 4000}) == winograd);
+  // Few products, two taps, few outputs.
   CHECK(choice("{out_channels: 64, kernel_size: 3}", {1, 4, 16384}) != winograd);
   CHECK(choice("{out_channels: 64, kernel_size: 2}", {1, 64, 16384}) != winograd);
   CHECK(choice("{out_channels: 64, kernel_size: 3}", {1, 64, 9}) != winograd);

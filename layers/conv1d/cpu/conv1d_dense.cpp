@@ -34,10 +34,8 @@ namespace {
 
 bool can_implement(const Conv1dProblem&) { return true; }
 
-// What finds the inputs of a step takes the place of some products, in cycles; more of them where
-// columns are far apart.
-constexpr double kStep = 0.4;
-constexpr double kStepOfColumns = 1.4;
+// What finds the inputs of a step where columns are read one by one, beside its products.
+constexpr double kColumnsStep = 1.25;
 
 // Cycles of all steps of a block of `rows` output channels times the columns of a tile.
 double row_block(const DenseLoop& loop, int64_t rows, int64_t columns, double steps) {
@@ -46,7 +44,7 @@ double row_block(const DenseLoop& loop, int64_t rows, int64_t columns, double st
   const auto block = [&](int64_t vectors) {
     const auto r = static_cast<double>(rows), v = static_cast<double>(vectors);
     const double loads = unaligned_loads(loop.lanes) * v + r + 1.0;
-    return steps * (step_cycles(r * v, loads, 1.0, loop.lanes) + kStep) + 25.0 + 3.0 * r * v +
+    return steps * (step_cycles(r * v, loads, 1.0, loop.lanes) + kStepCycles) + 25.0 + 3.0 * r * v +
            (chunks - 1.0) * (25.0 + 5.0 * r * v);
   };
   const int64_t widest = widest_block(rows, loop.rows, loop.columns / loop.lanes);
@@ -71,8 +69,7 @@ double channel_blocks(const DenseLoop& loop, int64_t rows, int64_t columns, doub
     const double weights = steps > 256.0 ? 4.0 * v : v;
     const double chains = 2.0 * static_cast<double>(widest) / (v * c);
     const double loads = std::max(weights, v + broadcasts * c + 1.0);
-    return steps * (step_cycles(v * c, loads, chains, lanes) + kStepOfColumns) + 120.0 +
-           13.0 * v * c;
+    return steps * kColumnsStep * step_cycles(v * c, loads, chains, lanes) + 120.0 + 13.0 * v * c;
   };
   const int64_t vectors = ceil_divide(rows, lanes);
   return static_cast<double>(passes) *

@@ -24,8 +24,8 @@ std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t 
 void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
          int64_t count, float* target);
 
-/// Where panel `index` of several begins that share out `count` columns, `columns` each: what is
-/// left for the last one is more than a vector, which takes as long, or comes from the one before.
+/// Where panel `index` of several begins that share out `count` columns, `columns` each. One vector
+/// takes as long as two, so that the last panel gets another from the one before.
 inline int64_t panel_start(int64_t index, int64_t count, int64_t columns, int64_t vector) {
   const int64_t start = index * columns;
   if (start >= count) return count;

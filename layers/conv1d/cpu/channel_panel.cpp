@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include "layers/conv1d/cpu/panel_output-inl.h"
+#include "layers/conv1d/cpu/transpose_quads-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace engine::cpu::HWY_NAMESPACE {
@@ -115,14 +116,10 @@ HWY_INLINE void store_channels(const V (&x)[kQuad], [[maybe_unused]] int64_t str
 #if HWY_TARGET == HWY_SCALAR
   for (int j = 0; j < kQuad; ++j) hn::StoreU(x[j], d, y + j);
 #else
-  const V low_even = hn::InterleaveLower(d, x[0], x[2]);
-  const V high_even = hn::InterleaveUpper(d, x[0], x[2]);
-  const V low_odd = hn::InterleaveLower(d, x[1], x[3]);
-  const V high_odd = hn::InterleaveUpper(d, x[1], x[3]);
-  store_quads(d, hn::InterleaveLower(d, low_even, low_odd), kQuad * stride, y);
-  store_quads(d, hn::InterleaveUpper(d, low_even, low_odd), kQuad * stride, y + stride);
-  store_quads(d, hn::InterleaveLower(d, high_even, high_odd), kQuad * stride, y + 2 * stride);
-  store_quads(d, hn::InterleaveUpper(d, high_even, high_odd), kQuad * stride, y + 3 * stride);
+  V rows[kQuad];
+  transpose_quads(d, x, rows);
+  HWY_UNROLL(4)
+  for (int r = 0; r < kQuad; ++r) store_quads(d, rows[r], kQuad * stride, y + r * stride);
 #endif
 }
 

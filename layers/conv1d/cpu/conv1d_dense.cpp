@@ -34,7 +34,7 @@ namespace {
 
 bool can_implement(const Conv1dProblem&) { return true; }
 
-// What finds the inputs of a step where columns are read one by one, beside its products.
+// All cycles of a step over those of its products, where columns are read one by one.
 constexpr double kColumnsStep = 1.25;
 
 // Cycles of all steps of a block of `rows` output channels times the columns of a tile.

@@ -20,7 +20,7 @@ inline double step_cycles(double sums, double loads, double chains, int64_t lane
   return std::max({0.55 * passes * sums, 0.5 * passes * loads, 4.1 / chains});
 }
 
-/// What finds the inputs of a step takes the place of some products.
+/// What finds the inputs of a step takes the place of some products, in cycles.
 inline constexpr double kStepCycles = 0.7;
 
 /// What a vector of inputs at any address costs, in loads: whether it crosses the end of a cache's

@@ -397,10 +397,10 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     panel.rows = std::min(end_row, phase.rows) - row;
     output.first_phase = row % output.phases;
     output.bias = item.arrays.bias ? item.arrays.bias + channel : nullptr;
+    const auto start_of = [&](int64_t panel_index) {
+      return panel_start(panel_index, columns.count, chunk.panel_columns, loop_.lanes);
+    };
     for (int64_t i = 0; i * chunk.panel_columns < columns.count; ++i) {
-      const auto start_of = [&](int64_t index) {
-        return panel_start(index, columns.count, chunk.panel_columns, loop_.lanes);
-      };
       const int64_t column = start_of(i);
       const int64_t start = channel * output.row_stride + phase.run.first +
                             (columns.first + column) * output.column_stride;

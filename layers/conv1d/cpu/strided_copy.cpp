@@ -10,6 +10,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "layers/conv1d/cpu/transpose_quads-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace engine::cpu::HWY_NAMESPACE {
 namespace {
@@ -91,14 +93,7 @@ HWY_INLINE void load_remainders(const float* source, int64_t stride, V (&rows)[4
   V columns[4];
   HWY_UNROLL(4)
   for (int i = 0; i < 4; ++i) columns[i] = load_quads(d, source + i * stride, 4 * stride);
-  const V low_even = hn::InterleaveLower(d, columns[0], columns[2]);
-  const V high_even = hn::InterleaveUpper(d, columns[0], columns[2]);
-  const V low_odd = hn::InterleaveLower(d, columns[1], columns[3]);
-  const V high_odd = hn::InterleaveUpper(d, columns[1], columns[3]);
-  rows[0] = hn::InterleaveLower(d, low_even, low_odd);
-  rows[1] = hn::InterleaveUpper(d, low_even, low_odd);
-  rows[2] = hn::InterleaveLower(d, high_even, high_odd);
-  rows[3] = hn::InterleaveUpper(d, high_even, high_odd);
+  transpose_quads(d, columns, rows);
 }
 
 HWY_INLINE void store_remainder(V values, float* row, int64_t place) {

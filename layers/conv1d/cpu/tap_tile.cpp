@@ -86,7 +86,7 @@ void TapTile::find_combs() {
             [](const Run& a, const Run& b) { return a.start < b.start; });
   for (size_t first = 0; first < runs_.size(); first = combs_.back().end) {
     const int64_t start = runs_[first].start;
-    Comb comb{first, first, start, runs_[first].more, {}};
+    Comb comb{first, first, runs_[first].more, {}};
     for (; comb.end < runs_.size(); ++comb.end) {
       const Run& run = runs_[comb.end];
       const int64_t place = run.start - start;
@@ -138,10 +138,9 @@ void TapTile::find_extents(const Comb& comb, int64_t length, int64_t first, int6
     return;
   }
   // All inputs from the first run's place on are read, whether there is a run or not.
-  const int64_t source = comb.start + first * stride_;
   const auto width = static_cast<int64_t>(comb.places.size());
   const int64_t begin = extents->begin;
-  const int64_t exist = floor_divide(length - source - width, stride_) + 1;
+  const int64_t exist = floor_divide(length - extents->source - width, stride_) + 1;
   const int64_t end = std::max(std::min(count + comb.more, exist), begin);
   for (size_t i = 0; i < runs; ++i) {
     Extent& own = extents[i];

@@ -77,9 +77,8 @@ class TapTile {
   struct Comb {
     size_t first;
     size_t end;
-    int64_t start;                // input position that output 0 reads first
     int64_t more;                 // inputs beyond one for each output that all its runs have
-    std::vector<int32_t> places;  // in the row, of the runs from `start` on; -1 where there is none
+    std::vector<int32_t> places;  // in the row, of runs from the first on; -1 where there is none
   };
   // Which part of a run is wanted, and which of it lies in the input.
   struct Extent;

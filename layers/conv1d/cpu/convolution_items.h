@@ -16,6 +16,27 @@ struct ItemPlace {
       : part(index / splits / tiles), tile(index / splits % tiles), split(index % splits) {}
 };
 
+/// Work to cut into items.
+struct SharedWork {
+  int64_t parts;
+  int64_t units;       ///< of each part along the length: what tiles are made of
+  int64_t most_units;  ///< of a tile
+  int64_t most_splits;
+  double seconds;       ///< that all of it takes one thread, without what follows
+  double pack_seconds;  ///< of packing all inputs once, which each split of a tile does by itself
+  int64_t weights;      ///< of a part, which each of its tiles reads
+};
+
+/// How each part is cut.
+struct Sharing {
+  int64_t units;  ///< of a tile
+  int64_t tiles;
+  int64_t splits;
+};
+
+/// The cut by which so many threads should be done first.
+Sharing share_out(const SharedWork& work, int threads);
+
 /// Calls run(item, next) for item_at(i) of each i in [begin, end), not empty, with the item behind
 /// it, or null, so that its inputs can be fetched meanwhile.
 template <typename ItemAt, typename Run>

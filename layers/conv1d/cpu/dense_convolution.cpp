@@ -17,8 +17,9 @@ constexpr int64_t kWeightFloats = 49152;
 constexpr int64_t kMaxColumns = 1024;
 // So many products of an input pay for packing every panel by itself.
 constexpr int64_t kManyProducts = 512;
-// So many even out the work.
-constexpr int64_t kItemsOfAThread = 6;
+// To bring an input near where it lies, and to pack it.
+constexpr double kReadSeconds = 0.3e-9;
+constexpr double kPackSeconds = 0.7e-9;
 
 bool read_the_same(const PhaseTaps& a, const PhaseTaps& b) {
   return a.count == b.count && a.offset == b.offset && a.shift == b.shift;
@@ -87,16 +88,9 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
                        row_blocks, weight_count_, cut(taps)});
     weight_count_ += problem_.groups * row_blocks * loop_.rows * problem_.group_inputs * taps.count;
   }
-  if (seconds_of_run() < kMinSharedSeconds) threads = 1;
-  columns_ = choose_columns(threads);
-  tiles_ = ceil_divide(phases_.front().outputs, columns_);
-  // Short signals are shared out by output channel too.
-  if (threads > 1) {
-    const int64_t items = problem_.batch * problem_.groups * tiles_;
-    splits_ = std::clamp(ceil_divide(kItemsOfAThread * threads, items), int64_t{1},
-                         phases_.front().row_blocks);
-  }
-  in_place_ = can_read_in_place();
+  choose_items(threads);
+  // Packing panels pays, unless many parts of the output channels would each do so.
+  in_place_ = can_read_in_place() && !(by_panels_ && splits_ == 1);
   for (Phase& phase : phases_) lay_out_tiles(phase);
 }
 
@@ -158,45 +152,50 @@ int64_t DenseConvolution::choose_column_stride() const {
   return 2 * remainders >= stride ? stride : 1;
 }
 
-// The longest tile that holds every chunk and leaves every thread enough tiles.
-int64_t DenseConvolution::choose_columns(int threads) const {
+// Tiles are equally long, but for whole vectors, or whole blocks where columns are taken one by
+// one. Threads share out short signals by output channel too.
+void DenseConvolution::choose_items(int threads) {
   const int64_t outputs = phases_.front().outputs;
-  if (outputs <= block_columns_) return ceil_divide(outputs, loop_.lanes) * loop_.lanes;
+  const TapProblem& p = problem_;
+  const int64_t unit = loop_.lanes > 1 ? loop_.lanes : block_columns_;
+  const auto inputs = static_cast<double>(p.batch * p.groups * p.group_inputs * p.in_length);
+  const Sharing sharing = share_out(
+      {p.batch * p.groups, ceil_divide(outputs, unit), most_columns() / unit,
+       phases_.front().row_blocks, seconds_of_run(),
+       (can_read_in_place() ? kReadSeconds : kPackSeconds) * inputs, weight_count_ / p.groups},
+      threads);
+  columns_ = std::min(sharing.units * unit, round_up(outputs, loop_.lanes));
+  tiles_ = sharing.tiles;
+  splits_ = sharing.splits;
+}
+
+// Of the longest tile that holds every chunk.
+int64_t DenseConvolution::most_columns() const {
   const auto fits = [&](int64_t columns) {
     const int64_t panel_columns = by_panels_ ? block_columns_ : columns;
     for (const Phase& phase : phases_) {
       for (const Chunk& chunk : phase.chunks) {
         const TapTile panel = tile_of(phase.taps, chunk.first_tap, chunk.taps, panel_columns);
-        if (panel.row_size() * chunk.channels * (columns / panel_columns) > loop_.tile_floats) {
-          return false;
-        }
+        const int64_t panels = ceil_divide(columns, panel_columns);
+        if (panel.row_size() * chunk.channels * panels > loop_.tile_floats) return false;
       }
     }
     return true;
   };
-  const auto enough_tiles = [&](int64_t columns) {
-    return threads == 1 || problem_.batch * problem_.groups * ceil_divide(outputs, columns) >=
-                               kItemsOfAThread * threads;
-  };
   int64_t columns = block_columns_;
-  while (2 * columns <= kMaxColumns && columns < outputs && fits(2 * columns) &&
-         enough_tiles(2 * columns)) {
-    columns *= 2;
-  }
+  while (2 * columns <= kMaxColumns && fits(2 * columns)) columns *= 2;
   return columns;
 }
 
-// Not where packing panels pays, unless many parts of the output channels would each do so. A few
-// channels at most have their own places in a cache at any distance. More of them are short enough
-// for 32-bit offsets, and a panel of them spreads over the first-level cache: vectors of columns
-// take a few lines of each, which an even number of lines between channels would lay over each
-// other.
+// A few channels at most have their own places in a cache at any distance. More of them are short
+// enough for 32-bit offsets, and a panel of them spreads over the first-level cache: vectors of
+// columns take a few lines of each, which an even number of lines between channels would lay over
+// each other.
 bool DenseConvolution::can_read_in_place() const {
   constexpr int64_t kFewChannels = 8;
   constexpr int64_t kMaxFloats = int64_t{1} << 28;
   constexpr int64_t kMaxLength = 4096;
   constexpr int64_t kTwoLines = 32;
-  if (by_panels_ && splits_ == 1) return false;
   if (problem_.taps.in_stride() != column_stride_) return false;
   if (loop_.lanes > 1) {
     return problem_.in_length <= kMaxLength && problem_.in_length % kTwoLines != 0;
@@ -215,9 +214,9 @@ int64_t DenseConvolution::columns_in_place(const PhaseTaps& taps, int64_t first,
   if (!in_place_ || input + std::min(taps.offset, last_tap) < 0) return 0;
   const int64_t inputs = problem_.in_length - std::max(taps.offset, last_tap) - input;
   const int64_t exist = ceil_divide(inputs, column_stride_);
-  if (loop_.masks && exist >= count) return count;
-  const int64_t unit = loop_.lanes == 1 ? 1 : block_columns_;
-  return std::max<int64_t>(std::min(count, exist), 0) / unit * unit;
+  const int64_t read = loop_.masks ? count : round_up(count, loop_.lanes);
+  if (exist >= read) return count;
+  return std::max<int64_t>(std::min(count, exist), 0) / loop_.lanes * loop_.lanes;
 }
 
 void DenseConvolution::find_inputs(const PhaseTaps& taps, Chunk& chunk) const {

@@ -24,8 +24,8 @@ constexpr int64_t kMostLanes = 16;
 constexpr int64_t kMostPanelColumns = 32;
 constexpr int64_t kPanelsAtOnce = 8;  // of those that lie in one piece
 constexpr int64_t kMostRowFloats = kMostTileColumns + (kMostTaps / 2 + 4) * kMostLanes;
-// So many even out the work.
-constexpr int64_t kItemsOfAThread = 6;
+// To transform an input for one product.
+constexpr double kTransformSeconds = 0.3e-9;
 // Inputs are fetched that many channels ahead.
 constexpr int64_t kChannelsAhead = 4;
 // Plain sums of fewer products round less: where most groups have three taps, and where more have
@@ -174,7 +174,7 @@ WinogradConvolution::WinogradConvolution(const TapProblem& problem, int threads)
     windows_ = windows_of_outputs(loop_, columns_);
   }
   cut();
-  choose_tiles(threads);
+  choose_items(threads);
 }
 
 double WinogradConvolution::seconds_of_run() const {
@@ -192,25 +192,23 @@ void WinogradConvolution::cut() {
   }
 }
 
-// The longest tile that holds every chunk and leaves every thread enough tiles.
-void WinogradConvolution::choose_tiles(int threads) {
-  if (seconds_of_run() < kMinSharedSeconds) threads = 1;
+// Tiles of equally many panels, which hold every chunk. Threads share out short signals by output
+// channel too.
+void WinogradConvolution::choose_items(int threads) {
   const int64_t channels = ceil_divide(problem_.group_inputs, static_cast<int64_t>(chunks_.size()));
   const int64_t panel_floats = channels * taps_.products.count() * loop_.columns;
+  const int64_t most_panels = std::max<int64_t>(
+      std::min(loop_.tile_floats / panel_floats, kMostTileColumns / loop_.columns), 1);
   const int64_t parts = problem_.batch * problem_.groups;
-  const auto fits = [&](int64_t panels) {
-    const bool shared =
-        threads == 1 || parts * ceil_divide(columns_.panels, panels) >= kItemsOfAThread * threads;
-    return shared && panels * panel_floats <= loop_.tile_floats &&
-           panels * loop_.columns <= kMostTileColumns;
-  };
-  while (tile_panels_ < columns_.panels && fits(2 * tile_panels_)) tile_panels_ *= 2;
-  tiles_ = ceil_divide(columns_.panels, tile_panels_);
-  // Short signals are shared out by output channel too.
-  if (threads > 1) {
-    splits_ =
-        std::clamp(ceil_divide(kItemsOfAThread * threads, parts * tiles_), int64_t{1}, row_blocks_);
-  }
+  const double transformed =
+      static_cast<double>(parts * problem_.group_inputs * taps_.products.count() * columns_.count);
+  const Sharing sharing =
+      share_out({parts, columns_.panels, most_panels, row_blocks_, seconds_of_run(),
+                 kTransformSeconds * transformed, weight_count_ / problem_.groups},
+                threads);
+  tile_panels_ = sharing.units;
+  tiles_ = sharing.tiles;
+  splits_ = sharing.splits;
 }
 
 Tensor WinogradConvolution::pack_weights(const WeightReader& weight) const {

@@ -105,7 +105,7 @@ class WinogradConvolution {
   bool interleaves() const { return taps_.distance <= loop_.lanes; }
   double seconds_of_run() const;
   void cut();
-  void choose_tiles(int threads);
+  void choose_items(int threads);
   Item item_at(int64_t index, const ConvolutionArrays& arrays) const;
   FetchAhead inputs_of(const Item& item, const Chunk& chunk, int64_t portions) const;
   void run_item(const Item& item, const Item* next, float* tile) const;

@@ -43,7 +43,7 @@ double row_block(const DenseLoop& loop, int64_t rows, int64_t columns, double st
   const double chunks = std::ceil(steps / static_cast<double>(loop.steps));
   const auto block = [&](int64_t vectors) {
     const auto r = static_cast<double>(rows), v = static_cast<double>(vectors);
-    const double loads = unaligned_loads(loop.lanes) * v + r + 1.0;
+    const double loads = kUnalignedLoads * v + r + 1.0;
     return steps * (step_cycles(r * v, loads, 1.0, loop.lanes) + kStepCycles) + 25.0 + 3.0 * r * v +
            (chunks - 1.0) * (25.0 + 5.0 * r * v);
   };

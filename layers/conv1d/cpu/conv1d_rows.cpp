@@ -32,7 +32,7 @@ double row_cycles(int64_t columns, double steps) {
   double cycles = 60.0;
   for (const int64_t vectors : {12, 6, 3, 1}) {
     const auto v = static_cast<double>(vectors);
-    const double step = step_cycles(v, unaligned_loads(lanes) * v + 2.0, 1.0, lanes) + kStepCycles;
+    const double step = step_cycles(v, kUnalignedLoads * v + 2.0, 1.0, lanes) + kStepCycles;
     cycles += static_cast<double>(columns / (vectors * lanes)) * (steps * step + 10.0 + 2.0 * v);
     columns %= vectors * lanes;
   }

@@ -23,9 +23,9 @@ inline double step_cycles(double sums, double loads, double chains, int64_t lane
 /// What finds the inputs of a step takes the place of some products, in cycles.
 inline constexpr double kStepCycles = 0.7;
 
-/// What a vector of inputs at any address costs, in loads: whether it crosses the end of a cache's
-/// line.
-inline double unaligned_loads(int64_t lanes) { return lanes > 8 ? 2.0 : 1.5; }
+/// What a vector of inputs at any address costs, in loads: of vectors of sixteen all cross the end
+/// of a cache's line; of those of eight every second one does, and holds up the next.
+inline constexpr double kUnalignedLoads = 2.0;
 
 /// Packing `floats` of input in rows of `row` each.
 inline double pack_cycles(double floats, double row) { return floats * (0.5 + 30.0 / row); }

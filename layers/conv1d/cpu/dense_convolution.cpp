@@ -169,18 +169,25 @@ void DenseConvolution::choose_items(int threads) {
   splits_ = sharing.splits;
 }
 
-// Of the longest tile that holds every chunk.
+// Of the longest tile that holds every chunk. Where its rows are too many for panels of their own,
+// all of it is to stay in the first-level cache.
 int64_t DenseConvolution::most_columns() const {
-  const auto fits = [&](int64_t columns) {
-    const int64_t panel_columns = by_panels_ ? block_columns_ : columns;
-    for (const Phase& phase : phases_) {
-      for (const Chunk& chunk : phase.chunks) {
-        const TapTile panel = tile_of(phase.taps, chunk.first_tap, chunk.taps, panel_columns);
-        const int64_t panels = ceil_divide(columns, panel_columns);
-        if (panel.row_size() * chunk.channels * panels > loop_.tile_floats) return false;
-      }
+  const auto holds = [&](const Phase& phase, const Chunk& chunk, int64_t columns) {
+    const auto tile = [&](int64_t count) {
+      return tile_of(phase.taps, chunk.first_tap, chunk.taps, count);
+    };
+    if (!by_panels_) return tile(columns).row_size() * chunk.channels <= loop_.tile_floats;
+    if (!tile(columns).can_pack_panels()) {
+      return tile(columns).row_size() * chunk.channels <= loop_.panel_floats;
     }
-    return true;
+    const int64_t panels = ceil_divide(columns, block_columns_);
+    return tile(block_columns_).row_size() * chunk.channels * panels <= loop_.tile_floats;
+  };
+  const auto fits = [&](int64_t columns) {
+    return std::all_of(phases_.begin(), phases_.end(), [&](const Phase& phase) {
+      return std::all_of(phase.chunks.begin(), phase.chunks.end(),
+                         [&](const Chunk& chunk) { return holds(phase, chunk, columns); });
+    });
   };
   int64_t columns = block_columns_;
   while (2 * columns <= kMaxColumns && fits(2 * columns)) columns *= 2;

@@ -14,8 +14,7 @@ constexpr int64_t kItemsOfAThread = 8;
 constexpr double kItemSeconds = 2e-6;
 // What a weight's way from a cache that threads share takes.
 constexpr double kWeightSeconds = 5e-11;
-// Of an item's time, for which the last thread is waited for: they are not
-// equally fast.
+// Of an item's time, for which the last thread is waited for: they are not equally fast.
 constexpr double kWait = 0.25;
 
 Sharing in_tiles(const SharedWork& work, int64_t tiles, int64_t splits) {
@@ -41,12 +40,16 @@ Sharing share_out(const SharedWork& work, int threads) {
   Sharing best = in_tiles(work, least_tiles, 1);
   if (threads == 1 || work.seconds < kMinSharedSeconds) return best;
   const auto enough = [&](int64_t items) { return ceil_divide(kItemsOfAThread * threads, items); };
+  double best_seconds = seconds_of(work, best, threads);
   const int64_t most_tiles = std::clamp(enough(work.parts), least_tiles, work.units);
   for (int64_t tiles = least_tiles; tiles <= most_tiles; ++tiles) {
     const int64_t most_splits = std::min(enough(work.parts * tiles), work.most_splits);
     for (int64_t splits = 1; splits <= most_splits; ++splits) {
       const Sharing sharing = in_tiles(work, tiles, splits);
-      if (seconds_of(work, sharing, threads) < seconds_of(work, best, threads)) best = sharing;
+      const double seconds = seconds_of(work, sharing, threads);
+      if (seconds >= best_seconds) continue;
+      best = sharing;
+      best_seconds = seconds;
     }
   }
   return best;

@@ -176,10 +176,10 @@ int64_t DenseConvolution::most_columns() const {
     const auto tile = [&](int64_t count) {
       return tile_of(phase.taps, chunk.first_tap, chunk.taps, count);
     };
-    if (!by_panels_) return tile(columns).row_size() * chunk.channels <= loop_.tile_floats;
-    if (!tile(columns).can_pack_panels()) {
-      return tile(columns).row_size() * chunk.channels <= loop_.panel_floats;
-    }
+    const TapTile whole = tile(columns);
+    const int64_t whole_floats = whole.row_size() * chunk.channels;
+    if (!by_panels_) return whole_floats <= loop_.tile_floats;
+    if (!whole.can_pack_panels()) return whole_floats <= loop_.panel_floats;
     const int64_t panels = ceil_divide(columns, block_columns_);
     return tile(block_columns_).row_size() * chunk.channels * panels <= loop_.tile_floats;
   };

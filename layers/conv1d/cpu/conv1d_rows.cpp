@@ -55,7 +55,7 @@ double seconds(const Conv1dProblem& problem) {
 }
 
 Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
-  const auto convolution = std::make_shared<const RowConvolution>(tap_problem(p));
+  const auto convolution = std::make_shared<const RowConvolution>(tap_problem(p), context.threads);
   const std::string key = fmt::format("weight in rows, {} phases", convolution->phases());
   return convolution_step(p, context, convolution, key);
 }

@@ -111,8 +111,8 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
       return tile_of(taps, first, count, block_columns_).row_size();
     };
     while (count > 1 && panel_floats() > loop_.panel_floats) count = ceil_divide(count, 2);
-    const int64_t most = std::min(loop_.panel_floats / std::max<int64_t>(panel_floats(), 1),
-                                  loop_.steps / std::max<int64_t>(count, 1));
+    const int64_t most = std::min({loop_.panel_floats / std::max<int64_t>(panel_floats(), 1),
+                                   loop_.steps / std::max<int64_t>(count, 1), most_channels()});
     const int64_t parts = ceil_divide(problem_.group_inputs, std::max<int64_t>(most, 1));
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = part * problem_.group_inputs / parts;
@@ -132,6 +132,15 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
     first += count;
   } while (first < taps.count);
   return chunks;
+}
+
+// Of a chunk. Few output channels are done sooner than the memory brings their inputs, which it
+// does best in long pieces of few rows: their sums wait in y instead.
+int64_t DenseConvolution::most_channels() const {
+  constexpr int64_t kChannelsOfAnOutput = 4;
+  constexpr int64_t kFewest = 16;
+  if (by_panels_ || loop_.lanes == 1) return problem_.group_inputs;
+  return std::max(kChannelsOfAnOutput * most_rows(problem_), kFewest);
 }
 
 // `columns` outputs' inputs through taps [first, first + count).

@@ -93,6 +93,7 @@ class DenseConvolution {
   std::vector<Chunk> cut(const PhaseTaps& taps) const;
   TapTile tile_of(const PhaseTaps& taps, int64_t first, int64_t count, int64_t columns) const;
   int64_t choose_column_stride() const;
+  int64_t most_channels() const;
   void choose_items(int threads);
   int64_t most_columns() const;
   bool can_read_in_place() const;

@@ -24,6 +24,8 @@ constexpr int64_t kBlockVectors = 12;
 constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
+// Input channels that are read in place at once: the memory's own prefetching follows no more rows.
+constexpr int64_t kFollowedRows = 4;
 // More inputs than that are not in the cache of a core.
 constexpr int64_t kFarFloats = int64_t{1} << 18;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
@@ -85,7 +87,8 @@ bool RowConvolution::can_implement(const TapProblem& problem) {
   return true;
 }
 
-RowConvolution::RowConvolution(const TapProblem& problem) : problem_(problem), loop_(row_loop()) {
+RowConvolution::RowConvolution(const TapProblem& problem, int threads)
+    : problem_(problem), loop_(row_loop()), threads_(threads) {
   const int64_t outputs =
       problem_.batch * problem_.groups * problem_.group_outputs * problem_.out_length;
   streams_ = outputs * static_cast<int64_t>(sizeof(float)) >= kStreamedBytes;
@@ -164,16 +167,26 @@ std::array<RowConvolution::Span, 3> RowConvolution::cut(const Phase& phase) cons
           span(phase, end, phase.outputs, false)};
 }
 
+// Of `columns`: as many as leave what every output channel reads in the first-level cache, or a
+// single one's sums, and every thread a piece.
+int64_t RowConvolution::most_in_place(int64_t columns) const {
+  const int64_t rows =
+      problem_.group_outputs > 1 ? std::min(problem_.group_inputs, kFollowedRows) : 1;
+  const int64_t shares = ceil_divide(threads_, problem_.batch * problem_.groups);
+  return std::max(std::min(kPieceFloats / rows, ceil_divide(columns, shares)),
+                  kBlockVectors * loop_.lanes);
+}
+
 RowConvolution::Span RowConvolution::span(const Phase& phase, int64_t begin, int64_t end,
                                           bool in_place) const {
-  const int64_t most =
-      in_place ? std::max(kPieceFloats / problem_.group_inputs, kBlockVectors * loop_.lanes)
-               : phase.tile.columns();
   if (begin == end) return {begin, end, in_place, 0, 0};
+  const int64_t most = in_place ? most_in_place(end - begin) : phase.tile.columns();
   // Whole vectors, so that pieces of rows that start at one are stored in them.
   const int64_t columns = round_up(ceil_divide(end - begin, ceil_divide(end - begin, most)));
   return {begin, end, in_place, columns, ceil_divide(end - begin, columns)};
 }
+
+bool RowConvolution::writes_once() const { return problem_.group_inputs <= kFollowedRows; }
 
 Tensor RowConvolution::pack_weights(const WeightReader& weight) const {
   Tensor packed = Tensor::empty({weight_count_});
@@ -269,20 +282,36 @@ void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t pa
   const int64_t steps = p.group_inputs * phase.taps.count;
   const ConvolutionArrays own = arrays_of_part(arrays, p, part);
   const int64_t start = piece.first * p.taps.phases() + phase.index;
-  // Short pieces of many rows would be streamed to as many pages of the memory in turn.
-  const bool streams = streams_ && piece.in_place;
-  loop_.run({input,
-             (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
-             steps,
-             own.weights + phase.weights + group * p.group_outputs * steps,
-             p.group_outputs,
-             piece.columns,
-             piece.in_place ? piece.columns : round_up(piece.columns),
-             {own.output + start, p.out_length, p.taps.phases(), own.bias,
-              own.residual ? own.residual + start : nullptr, true, true, p.activation,
-              p.residual_activation},
-             phase.shares_vectors,
-             streams});
+  RowPanel panel{input,
+                 (piece.in_place ? phase.input_offsets : phase.tile_offsets).data(),
+                 steps,
+                 own.weights + phase.weights + group * p.group_outputs * steps,
+                 steps,
+                 p.group_outputs,
+                 piece.columns,
+                 piece.in_place ? piece.columns : round_up(piece.columns),
+                 {own.output + start, p.out_length, p.taps.phases(), own.bias,
+                  own.residual ? own.residual + start : nullptr, true, true, p.activation,
+                  p.residual_activation},
+                 phase.shares_vectors,
+                 // Short pieces of many rows would be streamed to as many pages in turn.
+                 streams_ && piece.in_place};
+  if (!piece.in_place || p.group_inputs <= kFollowedRows) return loop_.run(panel);
+  run_by_channels(phase, panel);
+}
+
+// A panel of many input channels, some after the others: their sums wait in y.
+void RowConvolution::run_by_channels(const Phase& phase, RowPanel panel) const {
+  const int64_t most = kFollowedRows * phase.taps.count;
+  panel.streams = false;
+  for (int64_t left = panel.weight_stride; left > 0; left -= most) {
+    panel.steps = std::min(left, most);
+    panel.output.first = left == panel.weight_stride;
+    panel.output.last = left <= most;
+    loop_.run(panel);
+    panel.offsets += most;
+    panel.weights += most;
+  }
 }
 
 }  // namespace engine::cpu

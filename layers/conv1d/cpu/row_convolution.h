@@ -32,13 +32,14 @@ class RowConvolution {
   /// Whether the inputs of one vector of outputs fit a tile.
   static bool can_implement(const TapProblem& problem);
 
-  explicit RowConvolution(const TapProblem& problem);
+  /// `threads` is how many will share the work.
+  RowConvolution(const TapProblem& problem, int threads);
 
   /// Phases that have outputs: what the packed weights depend on beside the layer.
   int64_t phases() const { return static_cast<int64_t>(phases_.size()); }
 
   /// Whether run() may write to the residual's memory: every output is stored once.
-  static constexpr bool writes_once() { return true; }
+  bool writes_once() const;
 
   /// Weights in the order that run() reads: [phases, groups, M, C, taps]. `weight(g, m, c, k)`
   /// gives one of them.
@@ -81,14 +82,17 @@ class RowConvolution {
   void add_phase(int64_t index);
   std::array<Span, 3> cut(const Phase& phase) const;
   Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
+  int64_t most_in_place(int64_t columns) const;
   bool reads_padded_rows() const;
   void run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const;
   void run_item(const Item& item, const ConvolutionArrays& arrays, float* tile) const;
   void run_part(const Phase& phase, const Piece& piece, int64_t part,
                 const ConvolutionArrays& arrays, const float* input) const;
+  void run_by_channels(const Phase& phase, RowPanel panel) const;
 
   TapProblem problem_;
   RowLoop loop_;
+  int threads_;
   std::optional<PaddedTaps> padded_taps_;  // where rows are read with their padding
   std::vector<Phase> phases_;
   int64_t pieces_ = 0;  // most of a phase

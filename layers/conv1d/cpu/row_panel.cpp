@@ -114,7 +114,7 @@ HWY_INLINE void add_inputs(D d, const RowPanel& p, const float* weights, const f
 
 template <Store store, Inputs inputs, int vectors, class D>
 HWY_INLINE void block(D d, const RowPanel& p, int64_t row, int64_t column) {
-  const float* weights = p.weights + row * p.steps;
+  const float* weights = p.weights + row * p.weight_stride;
   const float* input = p.input + column;
   if constexpr (store == Store::kStream) {
     // The memory's own prefetching ends with every page.
@@ -158,7 +158,7 @@ bool has_last_block(const RowPanel& p, int64_t column) {
 // Fewer columns than a vector has: those of a vector that may be read, of which some are left out.
 template <class D>
 void part_of_vector(D d, const RowPanel& p, int64_t row, int64_t column, int64_t count) {
-  const float* weights = p.weights + row * p.steps;
+  const float* weights = p.weights + row * p.weight_stride;
   const int64_t start = HWY_MAX(HWY_MIN(column, p.readable - kLanes<D>), int64_t{0});
   const float* input = p.input + start;
   HWY_ALIGN float sums[kLanes<D>];
@@ -181,7 +181,7 @@ template <Store store, Inputs inputs, class D>
 void run_row(D d, const RowPanel& p, int64_t row, int64_t column) {
   column = blocks<store, inputs, 12>(d, p, row, column);
   // What is stored twice must not be read: a residual may be the output's memory.
-  if (store == Store::kVectors && p.output.residual == nullptr) {
+  if (store == Store::kVectors && p.output.first && p.output.residual == nullptr) {
     if (!has_last_block<D>(p, column)) column = blocks<store, inputs, 6>(d, p, row, column);
     if (has_last_block<D>(p, column)) {
       if (column < p.columns) last_block<inputs, 12>(d, p, row, column);

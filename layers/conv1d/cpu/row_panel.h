@@ -26,7 +26,8 @@ struct RowPanel {
   const float* input;
   const int64_t* offsets;  ///< [steps], in floats
   int64_t steps;
-  const float* weights;  ///< [rows, steps]
+  const float* weights;  ///< [rows, weight_stride], of which the first `steps` are read
+  int64_t weight_stride;
   int64_t rows;
   int64_t columns;
   int64_t readable;  ///< x[s, j] may be read for j < readable, which is at least columns

@@ -53,6 +53,27 @@ constexpr bool kMasks = true;
 constexpr bool kMasks = false;
 #endif
 
+// Adds the products of a step. The fewer of the operands stay in registers while the others pass.
+template <int rows, int vectors, class Load>
+HWY_INLINE void add_products(const float* weights, const Load& load, V (&sums)[rows][vectors]) {
+  const D d;
+  if constexpr (rows < vectors) {
+    V factors[rows];
+    for (int r = 0; r < rows; ++r) factors[r] = hn::Set(d, weights[r]);
+    for (int v = 0; v < vectors; ++v) {
+      const V x = load(v);
+      for (int r = 0; r < rows; ++r) sums[r][v] = hn::MulAdd(factors[r], x, sums[r][v]);
+    }
+  } else {
+    V inputs[vectors];
+    for (int v = 0; v < vectors; ++v) inputs[v] = load(v);
+    for (int r = 0; r < rows; ++r) {
+      const V weight = hn::Set(d, weights[r]);
+      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(weight, inputs[v], sums[r][v]);
+    }
+  }
+}
+
 // rows x (vectors * kLanes) sums from (row, column) on, of which the last vector is a `part` of one
 // or whole.
 template <int rows, int vectors, bool part>
@@ -75,15 +96,11 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
   HWY_UNROLL(2)
   for (const int32_t* offset = p.offsets; offset < end; ++offset, weights += kRows) {
     const auto* x = reinterpret_cast<const float*>(tile + *offset);
-    V inputs[vectors];
-    for (int v = 0; v < vectors; ++v) {
+    const auto load = [&](int v) HWY_ATTR {
       const bool masked = part && v == vectors - 1;
-      inputs[v] = masked ? hn::MaskedLoad(last, d, x + v * kLanes) : hn::LoadU(d, x + v * kLanes);
-    }
-    for (int r = 0; r < rows; ++r) {
-      const V weight = hn::Set(d, weights[r]);
-      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(weight, inputs[v], sums[r][v]);
-    }
+      return masked ? hn::MaskedLoad(last, d, x + v * kLanes) : hn::LoadU(d, x + v * kLanes);
+    };
+    add_products(weights, load, sums);
   }
   store_sums<rows>(d, p.output, whole_vectors, row, column, columns, sums);
 }

@@ -95,6 +95,7 @@ TEST_CASE("suite: the shipped ones are legal, and no extra case repeats one of t
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu.csv")).size() == 12);
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_extra.csv")).size() == 82);
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_networks.csv")).size() == 30);
+  CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_heads.csv")).size() == 9);
   std::set<std::string> problems;
   for (const char* name :
        {"bench/conv1d_gpu.csv", "bench/conv1d_gpu_extra.csv", "bench/conv1d_gpu_networks.csv"}) {

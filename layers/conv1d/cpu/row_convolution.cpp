@@ -24,8 +24,10 @@ constexpr int64_t kBlockVectors = 12;
 constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
-// Input channels that are read in place at once: the memory's own prefetching follows no more rows.
+// Input channels that are read in place at once, where sums may wait in y: the memory's own
+// prefetching follows few rows. Up to eight channels gain less than it costs.
 constexpr int64_t kFollowedRows = 4;
+constexpr int64_t kFewChannels = 8;
 // More inputs than that are not in the cache of a core.
 constexpr int64_t kFarFloats = int64_t{1} << 18;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
@@ -170,8 +172,7 @@ std::array<RowConvolution::Span, 3> RowConvolution::cut(const Phase& phase) cons
 // Of `columns`: as many as leave what every output channel reads in the first-level cache, or a
 // single one's sums, and every thread a piece.
 int64_t RowConvolution::most_in_place(int64_t columns) const {
-  const int64_t rows =
-      problem_.group_outputs > 1 ? std::min(problem_.group_inputs, kFollowedRows) : 1;
+  const int64_t rows = problem_.group_outputs > 1 ? channels_at_once() : 1;
   const int64_t shares = ceil_divide(threads_, problem_.batch * problem_.groups);
   return std::max(std::min(kPieceFloats / rows, ceil_divide(columns, shares)),
                   kBlockVectors * loop_.lanes);
@@ -186,7 +187,11 @@ RowConvolution::Span RowConvolution::span(const Phase& phase, int64_t begin, int
   return {begin, end, in_place, columns, ceil_divide(end - begin, columns)};
 }
 
-bool RowConvolution::writes_once() const { return problem_.group_inputs <= kFollowedRows; }
+int64_t RowConvolution::channels_at_once() const {
+  return problem_.group_inputs <= kFewChannels ? problem_.group_inputs : kFollowedRows;
+}
+
+bool RowConvolution::writes_once() const { return channels_at_once() == problem_.group_inputs; }
 
 Tensor RowConvolution::pack_weights(const WeightReader& weight) const {
   Tensor packed = Tensor::empty({weight_count_});
@@ -296,13 +301,13 @@ void RowConvolution::run_part(const Phase& phase, const Piece& piece, int64_t pa
                  phase.shares_vectors,
                  // Short pieces of many rows would be streamed to as many pages in turn.
                  streams_ && piece.in_place};
-  if (!piece.in_place || p.group_inputs <= kFollowedRows) return loop_.run(panel);
+  if (!piece.in_place || writes_once()) return loop_.run(panel);
   run_by_channels(phase, panel);
 }
 
 // A panel of many input channels, some after the others: their sums wait in y.
 void RowConvolution::run_by_channels(const Phase& phase, RowPanel panel) const {
-  const int64_t most = kFollowedRows * phase.taps.count;
+  const int64_t most = channels_at_once() * phase.taps.count;
   panel.streams = false;
   for (int64_t left = panel.weight_stride; left > 0; left -= most) {
     panel.steps = std::min(left, most);

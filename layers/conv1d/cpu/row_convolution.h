@@ -5,9 +5,9 @@
 // Where the stride is 1 the input is read in place, at each tap's offset; what lies near an end of
 // it, and strided inputs, are packed into a tile first (TapTile), with their padding and without
 // their stride. The rows of a piece of the length are computed one after the other (RowPanel) while
-// its input is in the first-level cache. Threads share out batch, groups and pieces; of short
-// signals several groups are packed at once, or of depthwise ones read with their padding where
-// they are (PaddedRows).
+// its input is in the first-level cache; in place, some input channels after the others. Threads
+// share out batch, groups and pieces; of short signals several groups are packed at once, or of
+// depthwise ones read with their padding where they are (PaddedRows).
 #pragma once
 
 #include <array>
@@ -82,6 +82,7 @@ class RowConvolution {
   void add_phase(int64_t index);
   std::array<Span, 3> cut(const Phase& phase) const;
   Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
+  int64_t channels_at_once() const;  // where the input is read in place
   int64_t most_in_place(int64_t columns) const;
   bool reads_padded_rows() const;
   void run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const;

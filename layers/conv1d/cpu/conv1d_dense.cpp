@@ -110,7 +110,7 @@ double seconds(const TapProblem& p, int64_t tile, double pack, const Blocks& blo
   constexpr double kItem = 110.0;  // what the way to the first block takes
   double one = weight_cycles(p, tile);
   for (const PhaseRun& run : phase_runs(p)) {
-    one += blocks(p.group_outputs * run.count, columns, steps) + pack + kItem +
+    one += blocks(p.group_outputs * run.count, columns, steps) + pack + wait_cycles(p) + kItem +
            stores * static_cast<double>(run.count);
   }
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
@@ -121,7 +121,7 @@ double seconds_columns(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const DenseLoop loop = dense_loop();
   // Strided rows are taken apart, and panels get their parts of each.
-  const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 4.0) + wait_cycles(p);
+  const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 4.0);
   return seconds(p, 4 * loop.columns, pack, [&](int64_t rows, int64_t columns, double steps) {
     return static_cast<double>(rows / loop.rows) * row_block(loop, loop.rows, columns, steps) +
            row_block(loop, rows % loop.rows, columns, steps);

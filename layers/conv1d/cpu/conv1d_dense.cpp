@@ -108,9 +108,10 @@ double seconds(const TapProblem& p, int64_t tile, double pack, const Blocks& blo
   const int64_t columns = p.taps.outputs(0, p.out_length);
   const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
   constexpr double kItem = 110.0;  // what the way to the first block takes
+  const double inputs = pack + wait_cycles(p);
   double one = weight_cycles(p, tile);
   for (const PhaseRun& run : phase_runs(p)) {
-    one += blocks(p.group_outputs * run.count, columns, steps) + pack + wait_cycles(p) + kItem +
+    one += blocks(p.group_outputs * run.count, columns, steps) + inputs + kItem +
            stores * static_cast<double>(run.count);
   }
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /

@@ -46,7 +46,8 @@ double seconds(const Conv1dProblem& problem) {
   const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
   const double inputs = static_cast<double>(p.group_inputs * p.in_length);
   // More channels cost what packing them would: the memory does not foresee their rows.
-  const bool in_place = p.taps.in_stride() == 1 && columns > 512 && p.group_inputs <= 8;
+  const bool in_place =
+      p.taps.in_stride() == 1 && columns > 512 && p.group_inputs <= RowConvolution::kMostTogether;
   const double packed = p.taps.in_stride() == 1 ? inputs : 3.0 * inputs;
   const double pack = in_place ? 0.0 : pack_cycles(packed, static_cast<double>(p.in_length));
   const auto parts = static_cast<double>(p.batch * p.groups * p.taps.phases());

@@ -7,6 +7,7 @@
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
+#include "layers/conv1d/cpu/convolution_items.h"
 
 namespace engine::cpu {
 namespace {
@@ -25,9 +26,8 @@ constexpr int64_t kVectorFloats = 16;
 // Larger outputs are out of most caches before anyone reads them.
 constexpr int64_t kStreamedBytes = int64_t{16} << 20;
 // Input channels that are read in place at once, where sums may wait in y: the memory's own
-// prefetching follows few rows. Up to eight channels gain less than it costs.
+// prefetching follows few rows.
 constexpr int64_t kFollowedRows = 4;
-constexpr int64_t kFewChannels = 8;
 // More inputs than that are not in the cache of a core.
 constexpr int64_t kFarFloats = int64_t{1} << 18;
 // Shorter rows with padding are packed as a whole, which costs less than doing so at both ends.
@@ -169,29 +169,42 @@ std::array<RowConvolution::Span, 3> RowConvolution::cut(const Phase& phase) cons
           span(phase, end, phase.outputs, false)};
 }
 
-// Of `columns`: as many as leave what every output channel reads in the first-level cache, or a
-// single one's sums, and every thread a piece.
-int64_t RowConvolution::most_in_place(int64_t columns) const {
-  const int64_t rows = problem_.group_outputs > 1 ? channels_at_once() : 1;
-  const int64_t shares = ceil_divide(threads_, problem_.batch * problem_.groups);
-  return std::max(std::min(kPieceFloats / rows, ceil_divide(columns, shares)),
-                  kBlockVectors * loop_.lanes);
+// In place, of `columns` in all: a piece leaves what every output channel reads in the first-level
+// cache, or a single one's sums.
+int64_t RowConvolution::columns_in_place(int64_t columns) const {
+  const TapProblem& p = problem_;
+  const int64_t rows = p.group_outputs > 1 ? channels_at_once() : 1;
+  const int64_t most = std::max(kPieceFloats / rows, kBlockVectors * loop_.lanes);
+  const int64_t weights = p.group_outputs * p.group_inputs * p.taps.phase(0).count;
+  const SharedWork work{p.batch * p.groups * p.phases_with_outputs(),
+                        ceil_divide(columns, kVectorFloats),
+                        most / kVectorFloats,
+                        1,
+                        seconds_of_run(),
+                        0.0,
+                        weights};
+  return share_out(work, threads_).units * kVectorFloats;
 }
 
 RowConvolution::Span RowConvolution::span(const Phase& phase, int64_t begin, int64_t end,
                                           bool in_place) const {
   if (begin == end) return {begin, end, in_place, 0, 0};
-  const int64_t most = in_place ? most_in_place(end - begin) : phase.tile.columns();
   // Whole vectors, so that pieces of rows that start at one are stored in them.
-  const int64_t columns = round_up(ceil_divide(end - begin, ceil_divide(end - begin, most)));
+  const int64_t pieces = ceil_divide(end - begin, phase.tile.columns());
+  const int64_t columns =
+      in_place ? columns_in_place(end - begin) : round_up(ceil_divide(end - begin, pieces));
   return {begin, end, in_place, columns, ceil_divide(end - begin, columns)};
 }
 
 int64_t RowConvolution::channels_at_once() const {
-  return problem_.group_inputs <= kFewChannels ? problem_.group_inputs : kFollowedRows;
+  return problem_.group_inputs <= kMostTogether ? problem_.group_inputs : kFollowedRows;
 }
 
-bool RowConvolution::writes_once() const { return channels_at_once() == problem_.group_inputs; }
+bool RowConvolution::writes_once() const {
+  return channels_at_once() == problem_.group_inputs ||
+         std::none_of(phases_.begin(), phases_.end(),
+                      [](const Phase& phase) { return phase.spans[1].pieces > 0; });
+}
 
 Tensor RowConvolution::pack_weights(const WeightReader& weight) const {
   Tensor packed = Tensor::empty({weight_count_});
@@ -210,17 +223,21 @@ Tensor RowConvolution::pack_weights(const WeightReader& weight) const {
   return packed;
 }
 
+double RowConvolution::seconds_of_run() const {
+  const TapProblem& p = problem_;
+  const double outputs =
+      static_cast<double>(p.batch * p.groups * p.group_outputs) * static_cast<double>(p.out_length);
+  const double steps =
+      static_cast<double>(p.group_inputs * p.taps.phase(0).count) + kStepsOfAnOutput;
+  return outputs * steps / kStepsPerSecond;
+}
+
 void RowConvolution::run(const ConvolutionArrays& arrays, ThreadPool& threads) const {
   const TapProblem& p = problem_;
   const auto phases = static_cast<int64_t>(phases_.size());
   const int64_t parts = p.batch * p.groups;
   const int64_t items = ceil_divide(parts, parts_) * pieces_ * phases;
-  const double outputs =
-      static_cast<double>(p.batch * p.groups * p.group_outputs) * static_cast<double>(p.out_length);
-  const double steps =
-      static_cast<double>(p.group_inputs * phases_.front().taps.count) + kStepsOfAnOutput;
-  const double seconds = outputs * steps / kStepsPerSecond;
-  threads.parallel_for(items, grain_of(items, seconds), [&](int64_t begin, int64_t end) {
+  threads.parallel_for(items, grain_of(items, seconds_of_run()), [&](int64_t begin, int64_t end) {
     alignas(64) float tile[kTileFloats];
     for (int64_t i = begin; i < end; ++i) {
       // Phases read the same inputs, one after the other.

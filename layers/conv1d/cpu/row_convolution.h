@@ -29,6 +29,10 @@ namespace engine::cpu {
 /// A TapProblem cut into pieces. Immutable; run() may be called from many threads.
 class RowConvolution {
  public:
+  /// So many input channels are read together where they lie: to do so by parts would gain less
+  /// than it costs.
+  static constexpr int64_t kMostTogether = 8;
+
   /// Whether the inputs of one vector of outputs fit a tile.
   static bool can_implement(const TapProblem& problem);
 
@@ -83,7 +87,8 @@ class RowConvolution {
   std::array<Span, 3> cut(const Phase& phase) const;
   Span span(const Phase& phase, int64_t begin, int64_t end, bool in_place) const;
   int64_t channels_at_once() const;  // where the input is read in place
-  int64_t most_in_place(int64_t columns) const;
+  int64_t columns_in_place(int64_t columns) const;  // of a piece
+  double seconds_of_run() const;                    // of one thread
   bool reads_padded_rows() const;
   void run_padded_rows(const Item& item, const ConvolutionArrays& arrays) const;
   void run_item(const Item& item, const ConvolutionArrays& arrays, float* tile) const;

@@ -83,10 +83,10 @@ double pack_cycles(const TapProblem& p) {
                           static_cast<double>(std::min<int64_t>(p.in_length, 512)));
 }
 
-// What few products of an input leave unhidden of its way from the memory.
-double wait_cycles(const TapProblem& p) {
+// What few products of an input, with `rows` of weights, leave unhidden of its way from the memory.
+double wait_cycles(const TapProblem& p, int64_t rows) {
   constexpr double kHidden = 64.0;  // products of an input that take as long
-  const double products = static_cast<double>(p.group_outputs * p.taps.phase(0).count);
+  const double products = static_cast<double>(rows * p.taps.phase(0).count);
   const double inputs = static_cast<double>(p.group_inputs * p.in_length);
   return 0.5 * inputs * std::max(1.0 - products / kHidden, 0.0);
 }
@@ -108,10 +108,10 @@ double seconds(const TapProblem& p, int64_t tile, double pack, const Blocks& blo
   const int64_t columns = p.taps.outputs(0, p.out_length);
   const double stores = static_cast<double>(p.group_outputs) * interleaving_cycles(p, columns);
   constexpr double kItem = 110.0;  // what the way to the first block takes
-  const double inputs = pack + wait_cycles(p);
   double one = weight_cycles(p, tile);
   for (const PhaseRun& run : phase_runs(p)) {
-    one += blocks(p.group_outputs * run.count, columns, steps) + inputs + kItem +
+    const int64_t rows = p.group_outputs * run.count;
+    one += blocks(rows, columns, steps) + pack + wait_cycles(p, rows) + kItem +
            stores * static_cast<double>(run.count);
   }
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /

@@ -135,11 +135,13 @@ std::vector<DenseConvolution::Chunk> DenseConvolution::cut(const PhaseTaps& taps
 }
 
 // Of a chunk. Few output channels are done sooner than the memory brings their inputs, which it
-// does best in long pieces of few rows: their sums wait in y instead.
+// does best in long pieces of few rows: their sums wait in y instead, unless phases are interleaved
+// there, which would cost more.
 int64_t DenseConvolution::most_channels() const {
   constexpr int64_t kChannelsOfAnOutput = 4;
   constexpr int64_t kFewest = 16;
-  if (by_panels_ || loop_.lanes == 1) return problem_.group_inputs;
+  const bool interleaves = problem_.taps.phases() > 1;
+  if (by_panels_ || loop_.lanes == 1 || interleaves) return problem_.group_inputs;
   return std::max(kChannelsOfAnOutput * most_rows(problem_), kFewest);
 }
 

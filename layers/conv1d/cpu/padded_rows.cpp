@@ -74,9 +74,10 @@ struct Block {
   HWY_INLINE hn::Vec<D> load(D d, const float* from, int v) const {
     return v < vectors - 1 ? hn::LoadU(d, from) : hn::MaskedLoad(outputs, d, from);
   }
-  HWY_INLINE void store(D d, hn::Vec<D> x, float* to, int v) const {
-    if (v < vectors - 1) return hn::StoreU(x, d, to);
-    hn::BlendedStore(x, outputs, d, to);
+  HWY_INLINE void store(D d, const hn::Vec<D> (&x)[vectors], float* to) const {
+    HWY_UNROLL(12)
+    for (int v = 0; v < vectors - 1; ++v) hn::StoreU(x[v], d, to + v * kLanes);
+    hn::BlendedStore(x[vectors - 1], outputs, d, to + (vectors - 1) * kLanes);
   }
 };
 

@@ -33,12 +33,12 @@ int64_t store_blocks(const PanelOutput& output, const float* sums, int64_t row, 
   return done;
 }
 
-// Returns how many columns it has stored: where stores have no masks, no part of a vector.
+// Returns how many columns it has stored: where loads have no masks, no part of a vector.
 int64_t store_columns(const PanelOutput& output, const float* sums, int64_t row, int64_t column,
                       int64_t count) {
   int64_t done = store_blocks<4>(output, sums, row, column, count, 0);
   done = store_blocks<1>(output, sums, row, column, count, done);
-#if HWY_TARGET <= HWY_AVX3
+#if HWY_TARGET <= HWY_AVX2
   if (done < count) {
     const D d;
     const FirstColumns<D> lanes{count - done};

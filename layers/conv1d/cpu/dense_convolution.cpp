@@ -50,6 +50,16 @@ std::vector<PhaseRun> phase_runs(const TapProblem& problem) {
   return runs;
 }
 
+int64_t tap_remainders(const TapProblem& problem) {
+  const PhaseTaps taps = problem.taps.phase(0);
+  const int64_t stride = problem.taps.in_stride();
+  return std::min(taps.count, stride / std::gcd(stride, taps.shift));
+}
+
+bool keeps_strides(const TapProblem& problem) {
+  return 2 * tap_remainders(problem) >= problem.taps.in_stride();
+}
+
 std::string DenseConvolution::phases() const {
   std::string counts;
   for (const Phase& phase : phases_) counts += fmt::format(" {}", phase.run.count);
@@ -69,6 +79,7 @@ struct DenseConvolution::Columns {
   int64_t first;
   int64_t count;
   const float* inputs;
+  bool in_place;
   bool apart;              // panel by panel
   const int32_t* offsets;  // of each step, in bytes
 };
@@ -153,14 +164,10 @@ TapTile DenseConvolution::tile_of(const PhaseTaps& taps, int64_t first, int64_t 
           by_panels_ ? TapTile::Rows::kDense : TapTile::Rows::kSpread};
 }
 
-// A loop that takes its columns one by one leaves them as far apart as they are in the input, which
-// costs less than to take strided rows apart; unless most of a tile would be for nothing.
 int64_t DenseConvolution::choose_column_stride() const {
-  const PhaseTaps taps = problem_.taps.phase(0);
   const int64_t stride = problem_.taps.in_stride();
   if (!loop_.strides || block_columns_ * stride > loop_.panel_floats) return 1;
-  const int64_t remainders = std::min(taps.count, stride / std::gcd(stride, taps.shift));
-  return 2 * remainders >= stride ? stride : 1;
+  return keeps_strides(problem_) ? stride : 1;
 }
 
 // Tiles are equally long, but for whole vectors, or whole blocks where columns are taken one by
@@ -208,14 +215,22 @@ int64_t DenseConvolution::most_columns() const {
 // A few channels at most have their own places in a cache at any distance. More of them are short
 // enough for 32-bit offsets, and a panel of them spreads over the first-level cache: vectors of
 // columns take a few lines of each, which an even number of lines between channels would lay over
-// each other.
+// each other. More pages of memory than a core has addresses of at hand take longer to pass over
+// again and again than a tile does, which is packed once.
 bool DenseConvolution::can_read_in_place() const {
   constexpr int64_t kFewChannels = 8;
   constexpr int64_t kMaxFloats = int64_t{1} << 28;
   constexpr int64_t kMaxLength = 4096;
   constexpr int64_t kTwoLines = 32;
+  constexpr int64_t kPageFloats = 1024;
+  constexpr int64_t kPages = 64;
+  constexpr int64_t kProducts = 64;  // of an input, that pay for packing it
   if (problem_.taps.in_stride() != column_stride_) return false;
   if (loop_.lanes > 1) {
+    const int64_t pages =
+        ceil_divide(problem_.group_inputs * std::min(problem_.in_length, kPageFloats), kPageFloats);
+    const int64_t products = most_rows(problem_) * problem_.taps.phase(0).count;
+    if (pages > kPages && products >= kProducts) return false;
     return problem_.in_length <= kMaxLength && problem_.in_length % kTwoLines != 0;
   }
   const int64_t longest =
@@ -366,8 +381,8 @@ void DenseConvolution::run_item(const Item& item, const Item* next, float* tile)
       FetchAhead ahead = inputs_behind(item, next, phase, chunk);
       if (in_place > 0) {
         run_chunk(item, phase, chunk,
-                  {item.first_column, in_place, input + item.first_column * column_stride_, false,
-                   chunk.input_offsets.data()},
+                  {item.first_column, in_place, input + item.first_column * column_stride_, true,
+                   false, chunk.input_offsets.data()},
                   ahead);
       }
       if (rest == 0) continue;
@@ -376,7 +391,7 @@ void DenseConvolution::run_item(const Item& item, const Item* next, float* tile)
                       problem_.padding_mode, first * column_stride_,
                       (rest - 1) * column_stride_ + 1, tile);
       run_chunk(item, phase, chunk,
-                {first, rest, tile, chunk.has_panels(), chunk.tile_offsets.data()}, ahead);
+                {first, rest, tile, false, chunk.has_panels(), chunk.tile_offsets.data()}, ahead);
     }
   }
 }
@@ -395,6 +410,7 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
   DensePanel panel{};
   panel.offsets = columns.offsets;
   panel.column_stride = column_stride_;
+  panel.in_place = columns.in_place;
   panel.steps = chunk.steps();
   panel.ahead = &ahead;
   PanelOutput& output = panel.output;

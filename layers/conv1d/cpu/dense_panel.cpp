@@ -46,12 +46,12 @@ HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, in
   }
 }
 
-// Where loads have masks, the last vector of a row's columns may be read as far as they reach.
-#if HWY_TARGET <= HWY_AVX3
-constexpr bool kMasks = true;
-#else
-constexpr bool kMasks = false;
-#endif
+// Where loads have masks, the last vector of a row's columns may be read as far as they reach. With
+// AVX2 the mask takes a register, which blocks of twelve sums have not left: what needs none has
+// none.
+constexpr bool kMasks = HWY_TARGET <= HWY_AVX2;
+constexpr bool kFreeMasks = HWY_TARGET <= HWY_AVX3;
+constexpr int kMaskedSums = kFreeMasks ? kRows * kVectors : 8;
 
 // Adds the products of a step. The fewer of the operands stay in registers while the others pass.
 template <int rows, int vectors, class Load>
@@ -110,7 +110,8 @@ using Block = void (*)(const DensePanel&, bool, int64_t, int64_t);
 // Blocks of 1 to 6 vectors, as far as the registers reach.
 template <int rows, bool part>
 struct Blocks {
-  static constexpr int kWidest = static_cast<int>(widest_block(rows, kRows, kVectors));
+  static constexpr int kWhole = static_cast<int>(widest_block(rows, kRows, kVectors));
+  static constexpr int kWidest = part ? HWY_MIN(kWhole, kMaskedSums / rows) : kWhole;
   static constexpr Block kTable[] = {
       block<rows, 1, part>,
       block<rows, kWidest >= 2 ? 2 : kWidest, part>,
@@ -130,8 +131,11 @@ void row_block(const DensePanel& p, bool whole_vectors, int64_t row) {
     // A single vector's products would wait for each other.
     vectors = left == kWidest + 1 ? (left + 1) / 2 : HWY_MIN(left, int64_t{kWidest});
     p.ahead->fetch_portion();
-    const bool part = kMasks && p.columns - column < vectors * kLanes;
-    const Block* table = part ? Blocks<rows, kMasks>::kTable : Blocks<rows, false>::kTable;
+    const bool part = kMasks && (kFreeMasks || p.in_place) && left * kLanes > p.columns - column;
+    constexpr int64_t kWidestMasked = Blocks<rows, kMasks>::kWidest;
+    if (part && vectors == left) vectors = HWY_MIN(left, kWidestMasked);
+    const bool masked = part && vectors == left;
+    const Block* table = masked ? Blocks<rows, kMasks>::kTable : Blocks<rows, false>::kTable;
     table[vectors - 1](p, whole_vectors, row, column);
   }
 }

@@ -15,7 +15,8 @@ namespace engine::cpu {
 
 /// What one call computes, with m counting `rows` output channels and j `columns` of the tile.
 struct DensePanel {
-  const float* tile;  ///< whole vectors of columns may be read, unless DenseLoop::masks
+  const float* tile;
+  bool in_place;  ///< no columns beyond those of the panel may be read; else whole vectors
   int64_t
       column_stride;  ///< floats between columns of the tile: 1 where vectors of them are loaded
   const int32_t* offsets;  ///< [steps], in bytes
@@ -48,7 +49,7 @@ struct DenseLoop {
   int64_t steps;         ///< that may be summed up at once
   int64_t tile_floats;   ///< of input that is packed at once, at most kMostTileFloats
   bool strides;          ///< takes any DensePanel::column_stride, not 1 alone
-  bool masks;            ///< reads no columns beyond those of a panel
+  bool masks;            ///< knows DensePanel::in_place
   void (*run)(const DensePanel& panel);
 };
 

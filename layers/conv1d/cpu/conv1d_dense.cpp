@@ -35,6 +35,26 @@ namespace {
 
 bool can_implement(const Conv1dProblem&) { return true; }
 
+// Packing what is read of the inputs of one sample and group.
+double pack_cycles(const TapProblem& p) {
+  const int64_t strided = tap_remainders(p) * p.taps.outputs(0, p.out_length);
+  const int64_t row = p.taps.in_stride() == 1 ? p.in_length : std::min(strided, p.in_length);
+  return cpu::pack_cycles(static_cast<double>(p.group_inputs * row),
+                          static_cast<double>(std::min<int64_t>(p.in_length, 512)));
+}
+
+// What a block of `columns` that lie a stride apart waits for where its lines of the cache, which
+// hold few of its values, are more than the first level has: all of them come from the second.
+double far_cycles(const TapProblem& p, double columns) {
+  constexpr double kCacheFloats = 6144.0, kLineFloats = 16.0, kLineCycles = 3.75;
+  if (p.taps.in_stride() == 1 || !keeps_strides(p)) return 0.0;
+  const int64_t taps = (p.taps.phase(0).count - 1) * p.taps.phase(0).shift;
+  const double span =
+      (columns - 1.0) * static_cast<double>(p.taps.in_stride()) + static_cast<double>(taps);
+  const double lines = static_cast<double>(p.group_inputs) * (1.0 + span / kLineFloats);
+  return lines * kLineFloats > kCacheFloats ? lines * kLineCycles : 0.0;
+}
+
 // All cycles of a step over those of its products, where columns are read one by one.
 constexpr double kColumnsStep = 1.25;
 
@@ -60,7 +80,8 @@ double row_block(const DenseLoop& loop, int64_t rows, int64_t columns, double st
 }
 
 // The same for all output channels with vectors of them: blocks of two times several columns.
-double channel_blocks(const DenseLoop& loop, int64_t rows, int64_t columns, double steps) {
+double channel_blocks(const TapProblem& p, const DenseLoop& loop, int64_t rows, int64_t columns,
+                      double steps) {
   const int64_t lanes = loop.rows / 2, widest = loop.columns / 2;
   const int64_t passes = ceil_divide(columns, widest);
   const double c = static_cast<double>(columns) / static_cast<double>(passes);
@@ -70,17 +91,12 @@ double channel_blocks(const DenseLoop& loop, int64_t rows, int64_t columns, doub
     const double weights = steps > 256.0 ? 4.0 * v : v;
     const double chains = 2.0 * static_cast<double>(widest) / (v * c);
     const double loads = std::max(weights, v + broadcasts * c + 1.0);
-    return steps * kColumnsStep * step_cycles(v * c, loads, chains, lanes) + 120.0 + 13.0 * v * c;
+    return steps * kColumnsStep * step_cycles(v * c, loads, chains, lanes) + far_cycles(p, c) +
+           120.0 + 13.0 * v * c;
   };
   const int64_t vectors = ceil_divide(rows, lanes);
   return static_cast<double>(passes) *
          (static_cast<double>(vectors / 2) * block(2.0) + (vectors % 2 == 0 ? 0.0 : block(1.0)));
-}
-
-// Packing the inputs of one sample and group.
-double pack_cycles(const TapProblem& p) {
-  return cpu::pack_cycles(static_cast<double>(p.group_inputs * p.in_length),
-                          static_cast<double>(std::min<int64_t>(p.in_length, 512)));
 }
 
 // What few products of an input, with `rows` of weights, leave unhidden of its way from the memory.
@@ -132,10 +148,11 @@ double seconds_columns(const Conv1dProblem& problem) {
 double seconds_channels(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const DenseLoop loop = channel_loop();
-  // Strided rows are copied as they are.
-  const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : 0.5);
+  // Strided rows are copied as they are, or taken apart.
+  const double strided = keeps_strides(p) ? 0.5 : 4.0;
+  const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : strided);
   return seconds(p, 2 * loop.columns, pack, [&](int64_t rows, int64_t columns, double steps) {
-    return channel_blocks(loop, rows, columns, steps);
+    return channel_blocks(p, loop, rows, columns, steps);
   });
 }
 

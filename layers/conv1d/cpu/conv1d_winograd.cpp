@@ -89,8 +89,8 @@ double seconds(const Conv1dProblem& problem) {
   const WinogradColumns columns(p.out_length, taps.distance, loop);
   const WinogradProducts products = taps.products.times(p.group_inputs);
   const int64_t chunks = taps.chunks(p.group_inputs, loop);
-  // A panel of less than whole vectors is stored value by value, but with AVX-512's masks.
-  const bool whole = loop.lanes > 8 || p.out_length % (2 * columns.panel_columns) == 0;
+  // A panel of less than whole vectors is stored value by value, but where loads have masks.
+  const bool whole = loop.lanes >= 8 || p.out_length % (2 * columns.panel_columns) == 0;
   const double values = whole ? 0.0 : 200.0 * static_cast<double>(p.group_outputs * chunks);
   const double one = static_cast<double>(columns.panels) *
                          panel_cycles(loop, products, p.group_outputs, vectors_of(columns, loop),

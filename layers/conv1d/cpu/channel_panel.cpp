@@ -23,7 +23,6 @@ using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 constexpr int kVectors = 2;  // of output channels in a block
-constexpr int kQuad = 4;     // columns that are stored at once
 constexpr int kRows = kVectors * kLanes;
 // Columns of a block: as many as there are registers for, 32 or 16, beside operands.
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
@@ -123,12 +122,35 @@ HWY_INLINE void store_channels(const V (&x)[kQuad], [[maybe_unused]] int64_t str
 #endif
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// The same where phases are interleaved, by quads of rows.
+HWY_INLINE void store_phases(const PanelOutput& output, int64_t row, int64_t rows, int64_t column,
+                             int64_t columns, const V (&sums)[kQuad]) {
+  const D d;
+  const hn::CappedTag<float, kQuad> quad;
+  HWY_ALIGN float values[kQuad * kLanes];
+  HWY_ALIGN float quads[kQuad * kQuad];
+  HWY_UNROLL(4)
+  for (int j = 0; j < kQuad; ++j) hn::Store(sums[j], d, values + j * kLanes);
+  for (int64_t r = 0; r < rows; r += kQuad) {
+    HWY_UNROLL(4)
+    for (int j = 0; j < kQuad; ++j) {
+      hn::Store(hn::Load(quad, values + j * kLanes + r), quad, quads + j * kQuad);
+    }
+    finish_quads(output, row + r, HWY_MIN(rows - r, int64_t{kQuad}), column, columns, quads);
+  }
+}
+#endif
+
 // Finishes and stores up to kQuad columns of a vector of channels from `row` on.
 HWY_INLINE void store_sums(const DensePanel& p, int64_t row, int64_t column, int64_t columns,
                            V (&sums)[kQuad]) {
   const D d;
   const int64_t stride = p.output.row_stride;
   const int64_t rows = HWY_MIN(p.rows - row, int64_t{kLanes});
+#if HWY_TARGET != HWY_SCALAR
+  if (stores_quads(p.output)) return store_phases(p.output, row, rows, column, columns, sums);
+#endif
   HWY_ALIGN float values[kLanes * kQuad];
   if (rows < kLanes || !finishes_channels(p.output)) {
     hn::StoreInterleaved4(sums[0], sums[1], sums[2], sums[3], d, values);

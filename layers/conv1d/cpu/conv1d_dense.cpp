@@ -127,8 +127,9 @@ double seconds(const TapProblem& p, int64_t tile, double pack, const Blocks& blo
   double one = weight_cycles(p, tile);
   for (const PhaseRun& run : phase_runs(p)) {
     const int64_t rows = p.group_outputs * run.count;
-    one += blocks(rows, columns, steps) + pack + wait_cycles(p, rows) + kItem +
-           stores * static_cast<double>(run.count);
+    const double together = run.count == 1 ? 1.0 : 0.5;  // phases are stored by pieces
+    one += blocks(rows, run.columns, steps) + pack + wait_cycles(p, rows) + kItem +
+           together * stores * static_cast<double>(run.count);
   }
   return (static_cast<double>(p.batch * p.groups) * one + memory_cycles(p, false)) /
          kCyclesPerSecond;

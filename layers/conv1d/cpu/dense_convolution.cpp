@@ -21,8 +21,9 @@ constexpr int64_t kManyProducts = 512;
 constexpr double kReadSeconds = 0.3e-9;
 constexpr double kPackSeconds = 0.7e-9;
 
-bool read_the_same(const PhaseTaps& a, const PhaseTaps& b) {
-  return a.count == b.count && a.offset == b.offset && a.shift == b.shift;
+// Phases whose columns lie `columns` apart.
+bool read_the_same(const PhaseTaps& a, const PhaseTaps& b, int64_t columns) {
+  return a.count == b.count && a.offset + columns == b.offset && a.shift == b.shift;
 }
 
 // Of a group, that are computed at once.
@@ -36,16 +37,24 @@ int64_t most_rows(const TapProblem& problem) {
 
 std::vector<PhaseRun> phase_runs(const TapProblem& problem) {
   const TapRule& rule = problem.taps;
+  const int64_t phases = problem.phases_with_outputs();
   std::vector<PhaseRun> runs;
-  for (int64_t r = 0; r < problem.phases_with_outputs(); ++r) {
-    const bool joins =
-        r > 0 && read_the_same(rule.phase(r - 1), rule.phase(r)) &&
-        rule.outputs(r - 1, problem.out_length) == rule.outputs(r, problem.out_length);
-    if (joins) {
+  for (int64_t r = 0; r < phases; ++r) {
+    const int64_t columns = rule.outputs(r, problem.out_length);
+    if (r > 0 && read_the_same(rule.phase(r - 1), rule.phase(r), 0)) {
       ++runs.back().count;
     } else {
-      runs.push_back({r, 1});
+      runs.push_back({r, 1, columns});
     }
+  }
+  // The last phases may read what the first ones of the next column do.
+  const PhaseRun last = runs.back();
+  if (runs.size() > 1 && phases == rule.phases() &&
+      read_the_same(rule.phase(0), rule.phase(last.first), 1)) {
+    PhaseRun& first = runs.front();
+    first = {last.first - phases, last.count + first.count,
+             std::max(first.columns, last.columns + 1)};
+    runs.pop_back();
   }
   return runs;
 }
@@ -62,7 +71,9 @@ bool keeps_strides(const TapProblem& problem) {
 
 std::string DenseConvolution::phases() const {
   std::string counts;
-  for (const Phase& phase : phases_) counts += fmt::format(" {}", phase.run.count);
+  for (const Phase& phase : phases_) {
+    counts += fmt::format(" {}-{}", phase.run.first, phase.run.first + phase.run.count - 1);
+  }
   return counts;
 }
 
@@ -92,11 +103,10 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
                  most_rows(problem) * problem.taps.phase(0).count >= kManyProducts),
       column_stride_(choose_column_stride()) {
   for (const PhaseRun& run : phase_runs(problem_)) {
-    const PhaseTaps taps = problem_.taps.phase(run.first);
+    const PhaseTaps taps = problem_.taps.phase(std::max<int64_t>(run.first, 0));
     const int64_t rows = problem_.group_outputs * run.count;
     const int64_t row_blocks = ceil_divide(rows, loop_.rows);
-    phases_.push_back({run, problem_.taps.outputs(run.first, problem_.out_length), taps, rows,
-                       row_blocks, weight_count_, cut(taps)});
+    phases_.push_back({run, run.columns, taps, rows, row_blocks, weight_count_, cut(taps)});
     weight_count_ += problem_.groups * row_blocks * loop_.rows * problem_.group_inputs * taps.count;
   }
   choose_items(threads);
@@ -297,7 +307,8 @@ std::vector<DenseConvolution::Row> DenseConvolution::rows_of(const Phase& phase,
   std::vector<Row> rows;
   for (int64_t row = first; row < std::min(first + loop_.rows, phase.rows); ++row) {
     const int64_t r = phase.run.first + row % phase.run.count;
-    rows.push_back({row / phase.run.count, problem_.taps.phase(r).first});
+    const int64_t tap = problem_.taps.phase(r < 0 ? r + problem_.taps.phases() : r).first;
+    rows.push_back({row / phase.run.count, tap});
   }
   return rows;
 }
@@ -435,8 +446,8 @@ void DenseConvolution::run_chunk(const Item& item, const Phase& phase, const Chu
     };
     for (int64_t i = 0; i * chunk.panel_columns < columns.count; ++i) {
       const int64_t column = start_of(i);
-      const int64_t start = channel * output.row_stride + phase.run.first +
-                            (columns.first + column) * output.column_stride;
+      output.position = phase.run.first + (columns.first + column) * output.column_stride;
+      const int64_t start = channel * output.row_stride + output.position;
       panel.tile =
           columns.inputs + (columns.apart ? i * chunk.panel_floats() : column * column_stride_);
       panel.columns = start_of(i + 1) - column;

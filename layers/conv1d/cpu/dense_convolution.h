@@ -29,10 +29,12 @@
 
 namespace engine::cpu {
 
-/// Consecutive phases with outputs that are computed at once.
+/// Consecutive phases with outputs that are computed at once. A phase below 0 is what is left of a
+/// column after the phases from 0 on: phase r - phases() of column q is phase r of column q - 1.
 struct PhaseRun {
   int64_t first;
   int64_t count;
+  int64_t columns;
 };
 std::vector<PhaseRun> phase_runs(const TapProblem& problem);
 
@@ -82,8 +84,8 @@ class DenseConvolution {
   };
   struct Phase {
     PhaseRun run;
-    int64_t outputs;     // of each
-    PhaseTaps taps;      // of the first
+    int64_t outputs;     // of each: columns
+    PhaseTaps taps;      // of the first from 0 on
     int64_t rows;        // of a group: each output channel's phases
     int64_t row_blocks;  // of them
     int64_t weights;     // offset of the phases' packed weights

@@ -33,12 +33,26 @@ using V = hn::Vec<D>;
 
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 
+// Where the phases of a channel lie beside each other, once for all of them.
+void prefetch_phases(const PanelOutput& output, const float* start, int64_t row, int64_t rows,
+                     int64_t columns) {
+  constexpr int64_t kLineFloats = 16;
+  for (int64_t r = 0; r < rows; ++r) {
+    if (r > 0 && output.phase(row + r) != 0) continue;
+    const float* y = start + output.place(row + r);
+    for (int64_t i = 0; i < columns * output.column_stride; i += kLineFloats) hwy::Prefetch(y + i);
+  }
+}
+
 // Fetches a block of y, or of the residual, which is laid out as y: its rows are too far apart for
 // the machine to foresee.
 template <int rows, int vectors>
 HWY_INLINE void prefetch_block(const PanelOutput& output, const float* start, int64_t row,
                                int64_t column) {
   start += column * output.column_stride;
+  if (output.phases > 1) {
+    return prefetch_phases(output, start, row, rows, vectors * kLanes);
+  }
   HWY_UNROLL(8)
   for (int r = 0; r < rows; ++r) {
     HWY_UNROLL(12)
@@ -102,6 +116,9 @@ HWY_NOINLINE void block(const DensePanel& p, bool whole_vectors, int64_t row, in
     };
     add_products(weights, load, sums);
   }
+#if HWY_TARGET != HWY_SCALAR
+  if (stores_quads(p.output)) return store_interleaved(d, p.output, row, column, columns, sums);
+#endif
   store_sums<rows>(d, p.output, whole_vectors, row, column, columns, sums);
 }
 

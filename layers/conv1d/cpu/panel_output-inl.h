@@ -8,6 +8,8 @@
 
 #include <hwy/highway.h>
 
+#include <cstring>
+
 #include "layers/conv1d/cpu/panel_output.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -144,6 +146,112 @@ HWY_INLINE void store_vectors(D d, const PanelOutput& output, int64_t row, int64
   HWY_UNROLL(8)
   for (int r = 0; r < rows; ++r) lanes.store(d, sums[r], y + r * output.row_stride);
 }
+
+inline constexpr int kQuad = 4;
+
+#if HWY_TARGET != HWY_SCALAR
+inline constexpr int kMostQuads = 96;
+
+template <int length>
+void copy_pieces(const float* from, int64_t from_stride, float* to, int64_t to_stride,
+                 int64_t count) {
+  for (int64_t i = 0; i < count; ++i, from += from_stride, to += to_stride) {
+    std::memcpy(to, from, length * sizeof(float));
+  }
+}
+
+/// Copies `count` pieces of up to kQuad floats.
+inline void copy_pieces(int64_t length, const float* from, int64_t from_stride, float* to,
+                        int64_t to_stride, int64_t count) {
+  if (length == 1) return copy_pieces<1>(from, from_stride, to, to_stride, count);
+  if (length == 2) return copy_pieces<2>(from, from_stride, to, to_stride, count);
+  if (length == 3) return copy_pieces<3>(from, from_stride, to, to_stride, count);
+  copy_pieces<4>(from, from_stride, to, to_stride, count);
+}
+
+/// Calls copy(place in y, place in quads, length, count) for the pieces that are in y of up to
+/// kQuad rows: those that lie beside each other there, in as many columns as have all of them.
+template <class Copy>
+void for_each_piece(const PanelOutput& output, int64_t row, int64_t rows, int64_t column,
+                    int64_t columns, const Copy& copy) {
+  const int64_t stride = output.column_stride;
+  for (int64_t first = 0, length = 1; first < rows; first += length, length = 1) {
+    const int64_t place = output.place(row + first) + column * stride;
+    while (first + length < rows && output.phase(row + first + length) != 0) ++length;
+    const int64_t position = output.position + output.phase(row + first) + column * stride;
+    const auto exists = [&](int64_t i) { return i >= 0 && i < output.row_stride; };
+    const auto copy_values = [&](int64_t j) {
+      for (int64_t i = 0; i < length; ++i) {
+        if (!exists(position + j * stride + i)) continue;
+        copy(place + j * stride + i, j * kQuad + first + i, 1, 1);
+      }
+    };
+    int64_t begin = 0, end = columns;
+    while (begin < end && position + begin * stride < 0) copy_values(begin++);
+    while (end > begin && !exists(position + (end - 1) * stride + length - 1)) copy_values(--end);
+    copy(place + begin * stride, begin * kQuad + first, length, end - begin);
+  }
+}
+
+/// Finishes and stores sums of up to kQuad rows and kMostQuads columns, those of a column beside
+/// each other; stores_quads() holds.
+HWY_NOINLINE inline void finish_quads(const PanelOutput& output, int64_t row, int64_t rows,
+                                      int64_t column, int64_t columns, float* quads) {
+  const hn::CappedTag<float, 16> d;
+  constexpr int64_t kLanes = hn::MaxLanes(d);
+  HWY_ALIGN float before[kMostQuads * kQuad];
+  HWY_ALIGN float residuals[kMostQuads * kQuad];
+  const auto read = [&](const float* y, float* to) {
+    for_each_piece(output, row, rows, column, columns,
+                   [&](int64_t place, int64_t quad, int64_t length, int64_t count) {
+                     copy_pieces(length, y + place, output.column_stride, to + quad, kQuad, count);
+                   });
+  };
+  if (!output.first) read(output.y, before);
+  const float* residual = output.last ? output.residual : nullptr;
+  if (residual) read(residual, residuals);
+  HWY_ALIGN float bias[kQuad] = {};
+  if (output.first && output.bias) {
+    for (int64_t r = 0; r < rows; ++r) bias[r] = output.bias[output.channel(row + r)];
+  }
+  const auto biases = hn::LoadDup128(d, bias);
+  for (int64_t i = 0; i < columns * kQuad; i += kLanes) {
+    const auto added = output.first ? biases : hn::Load(d, before + i);
+    hn::Vec<decltype(d)> x[1] = {hn::Add(hn::Load(d, quads + i), added)};
+    if (output.last) activate<1>(d, output.activation, &x);
+    if (residual) {
+      x[0] = hn::Add(x[0], hn::Load(d, residuals + i));
+      activate<1>(d, output.residual_activation, &x);
+    }
+    hn::Store(x[0], d, quads + i);
+  }
+  for_each_piece(output, row, rows, column, columns,
+                 [&](int64_t place, int64_t quad, int64_t length, int64_t count) {
+                   copy_pieces(length, quads + quad, kQuad, output.y + place, output.column_stride,
+                               count);
+                 });
+}
+
+/// The same of the first `columns` of `rows` rows of `count` consecutive vectors.
+template <int rows, int count, class D, class V>
+HWY_INLINE void store_interleaved(D d, const PanelOutput& output, int64_t row, int64_t column,
+                                  int64_t columns, const V (&sums)[rows][count]) {
+  constexpr int64_t kLanes = hn::MaxLanes(D());
+  static_assert(count * kLanes <= kMostQuads);
+  HWY_UNROLL(2)
+  for (int r = 0; r < rows; r += kQuad) {
+    HWY_ALIGN float quads[count * kLanes * kQuad];
+    HWY_UNROLL(12)
+    for (int v = 0; v < count; ++v) {
+      V x[kQuad];
+      HWY_UNROLL(4)
+      for (int i = 0; i < kQuad; ++i) x[i] = r + i < rows ? sums[r + i][v] : hn::Zero(d);
+      hn::StoreInterleaved4(x[0], x[1], x[2], x[3], d, quads + v * kLanes * kQuad);
+    }
+    finish_quads(output, row + r, HWY_MIN(rows - r, kQuad), column, columns, quads);
+  }
+}
+#endif
 
 /// Stores of the sums of `rows` rows of `count` consecutive vectors those of the first `columns`
 /// columns: as vectors where `whole_vectors`, which stores_vectors() gives, and they are all of

@@ -67,6 +67,12 @@ bool has_vector_form(const Activation& activation) {
          activation.kind == Activation::Kind::kLeakyReLU;
 }
 
+bool has_vector_forms(const PanelOutput& output) {
+  if (!output.last) return true;
+  return has_vector_form(output.activation) &&
+         (output.residual == nullptr || has_vector_form(output.residual_activation));
+}
+
 // In any place of y and through any function.
 void store_in_turn(const PanelOutput& output, const float* sums, int64_t row, int64_t column,
                    int64_t count) {
@@ -78,6 +84,10 @@ void store_in_turn(const PanelOutput& output, const float* sums, int64_t row, in
     count -= kBlock;
   }
   const int64_t stride = output.column_stride;
+  const int64_t position = output.position + output.phase(row);
+  for (; count > 0 && position + column * stride < 0; --count, ++column, ++sums) {
+  }
+  while (count > 0 && position + (column + count - 1) * stride >= output.row_stride) --count;
   const int64_t start = output.place(row) + column * stride;
   float* y = output.y + start;
   const float bias = output.bias ? output.bias[output.channel(row)] : 0.0f;
@@ -99,10 +109,11 @@ void store_in_turn(const PanelOutput& output, const float* sums, int64_t row, in
 }  // namespace
 
 bool stores_vectors(const PanelOutput& output) {
-  if (output.column_stride != 1) return false;
-  if (!output.last) return true;
-  return has_vector_form(output.activation) &&
-         (output.residual == nullptr || has_vector_form(output.residual_activation));
+  return output.column_stride == 1 && has_vector_forms(output);
+}
+
+bool stores_quads(const PanelOutput& output) {
+  return output.phases > 1 && has_vector_forms(output);
 }
 
 void store_values(const PanelOutput& output, const float* sums, int64_t row, int64_t column,

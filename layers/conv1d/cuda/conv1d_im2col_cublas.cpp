@@ -14,7 +14,7 @@
 #include "engine/round_up.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
 #include "layers/conv1d/cuda/im2col.h"
-#include "layers/conv1d/cuda/product_rate.h"
+#include "layers/conv1d/cuda/product_seconds.h"
 #include "layers/matrix_epilogue.h"
 
 namespace engine::cuda {
@@ -72,36 +72,45 @@ bool can_implement(const Conv1dProblem& p) {
   return bytes_per_column(p, cut(p)) * columns <= kPieceBytes;
 }
 
-// An H200, as measured: cuBLAS's rate, the bandwidth that passes over x and y reach, or unfolding
-// and its passes, and the cost of a launch. Products fill tiles of 64 rows; those of few columns
-// take their steps one after the other.
+// Seconds of unfolding everything: columns are written and read once, and short rows wait for
+// their blocks.
+double unfold_seconds(const Conv1dProblem& p) {
+  constexpr double kBytesPerSecond = 2.2e12;
+  constexpr double kRow = 1.7e-9;
+  const auto rows = static_cast<double>(p.batch * p.in_channels * p.kernel_size);
+  const double elements = rows * static_cast<double>(p.out_length);
+  return std::max(2.0 * elements * static_cast<double>(size_of(p.dtype)) / kBytesPerSecond,
+                  kRow * rows);
+}
+
+// An H200, as measured: the products, unfolding, the bandwidth that passes over x and y reach, and
+// the cost of a launch.
 double seconds(const Conv1dProblem& p) {
   constexpr double kLaunch = 4e-6;
-  constexpr double kFewColumns = 64;
-  constexpr double kFewColumnsStep = 45e-9;
+  constexpr double kBytesPerSecond = 4.2e12;
+  constexpr double kUnfoldedProduct = 1.5;  // as long as others of their size,
+  constexpr double kStagedProduct = 3.0;    // and with results in f32 of 16-bit operands
   const Pieces pieces = cut(p);
-  const double rate = product_rate(p, pieces.unfold ? pieces.stride : p.in_length);
-  const auto samples = static_cast<double>(p.batch);
-  const auto length = static_cast<double>(p.out_length);
-  const double rows = static_cast<double>(p.groups * round_up(p.group_outputs(), 64));
-  const double unfolded = samples * length * static_cast<double>(p.in_channels * p.kernel_size);
-  const double results = samples * length * static_cast<double>(p.out_channels);
-  // Columns are written and read once, results written, and read and written again when finished,
-  // beside the residual.
-  const double elements = unfolded * (pieces.unfold ? 2.0 : 1.0) +
-                          results * ((pieces.finish ? 3.0 : 1.0) + (p.residual ? 1.0 : 0.0));
-  const double bytes_per_second = pieces.unfold ? 2.2e12 : 4.2e12;
-  const double moved = elements * static_cast<double>(size_of(p.dtype)) / bytes_per_second;
-  const double piece_count = (samples / static_cast<double>(pieces.samples)) *
-                             (length / static_cast<double>(pieces.columns));
-  const double products =
-      p.groups == 1 ? 1.0 : static_cast<double>(std::min(pieces.samples, p.groups));
-  const auto steps = static_cast<double>(p.reduction());
-  const double product = std::max(2.0 * samples * length * rows * steps / rate,
-                                  length < kFewColumns ? products * steps * kFewColumnsStep : 0.0);
-  const double launches = std::max(piece_count, 1.0) *
-                          (products + (pieces.unfold ? 1.0 : 0.0) + (pieces.finish ? 1.0 : 0.0));
-  return launches * kLaunch + product + moved;
+  const auto results = static_cast<double>(p.batch * p.out_channels * p.out_length);
+  const double inputs =
+      pieces.unfold ? 0.0 : static_cast<double>(p.batch * p.in_channels * p.in_length);
+  // Results are written, and read and written again when finished, beside the residual.
+  const double passed = inputs + results * ((pieces.finish ? 3.0 : 1.0) + (p.residual ? 1.0 : 0.0));
+  const double piece_count =
+      std::max(static_cast<double>(p.batch) / static_cast<double>(pieces.samples) *
+                   (static_cast<double>(p.out_length) / static_cast<double>(pieces.columns)),
+               1.0);
+  const int64_t calls = p.groups == 1 ? 1 : std::min(pieces.samples, p.groups);
+  const BatchedProduct product{p.groups == 1 ? pieces.samples : std::max(pieces.samples, p.groups),
+                               p.group_outputs(), pieces.columns, p.reduction(),
+                               pieces.unfold ? pieces.stride : p.in_length};
+  const double share = pieces.staged ? kStagedProduct : pieces.unfold ? kUnfoldedProduct : 1.0;
+  const double launches =
+      static_cast<double>(calls) + (pieces.unfold ? 1.0 : 0.0) + (pieces.finish ? 1.0 : 0.0);
+  return piece_count * (launches * kLaunch +
+                        static_cast<double>(calls) * share * product_seconds(p, product)) +
+         (pieces.unfold ? unfold_seconds(p) : 0.0) +
+         passed * static_cast<double>(size_of(p.dtype)) / kBytesPerSecond;
 }
 
 // One matrix operand: where it starts and how far samples and groups are apart, in elements.

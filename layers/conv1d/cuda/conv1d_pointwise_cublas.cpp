@@ -22,7 +22,7 @@
 #include "engine/round_up.h"
 #include "layers/activation/activation_launch.h"
 #include "layers/conv1d/cuda/conv1d_cuda.h"
-#include "layers/conv1d/cuda/product_rate.h"
+#include "layers/conv1d/cuda/product_seconds.h"
 #include "layers/elementwise/elementwise_launch.h"
 
 namespace engine::cuda {
@@ -61,23 +61,23 @@ bool can_implement(const Conv1dProblem& p) {
   return p.batch <= kMaxGemmSumBatch && most_columns(p) > 0;
 }
 
-// An H200, as measured: the products in tiles of 64 rows, at least one tile on one multiprocessor,
-// or x and y through memory; then what reading E adds, a ReLU's pass, and launches.
+// An H200, as measured: the products, or x, y and as much of E as of y; outputs behind the products
+// where rows are not aligned; a ReLU's pass, and launches.
 double seconds(const Conv1dProblem& p) {
-  constexpr double kLaunch = 3e-6;
+  constexpr double kLaunch = 2.2e-6;
   constexpr double kBytesPerSecond = 3.6e12;
-  constexpr double kTile = 64.0 * 128.0;
-  constexpr double kMultiprocessors = 132.0;
   const double columns = static_cast<double>(p.batch * p.out_length);
-  const double rows = static_cast<double>(round_up(p.out_channels, 64));
-  const double products = std::max(columns * rows, kTile * kMultiprocessors) *
-                          static_cast<double>(2 * p.in_channels) / product_rate(p, p.in_length);
   const double inputs = columns * static_cast<double>(p.in_channels * element_bytes(p));
   const double outputs = columns * static_cast<double>(p.out_channels * element_bytes(p));
+  const bool aligned = p.out_length * element_bytes(p) % 16 == 0;
+  const double unaligned_bytes_per_second = p.dtype == DType::kF32 ? 2.2e12 : 1.4e12;
+  const double products =
+      product_seconds(p, {p.batch, p.out_channels, p.out_length, p.in_channels, p.in_length}) +
+      (aligned ? 0.0 : outputs / unaligned_bytes_per_second);
   const auto pieces = static_cast<double>((p.out_length - 1) / piece_columns(p) + 1);
   const double relu = has_relu(p) ? kLaunch + 2.0 * outputs / kBytesPerSecond : 0.0;
-  return (1.0 + pieces) * kLaunch + std::max(products, (inputs + outputs) / kBytesPerSecond) +
-         outputs / kBytesPerSecond + relu;
+  return (1.0 + pieces) * kLaunch + std::max(products, (inputs + 2.0 * outputs) / kBytesPerSecond) +
+         relu;
 }
 
 // The product of one piece of this many columns; E is shared by all samples.

@@ -88,10 +88,12 @@ int64_t chunks_of(const GemmTile& tile, const GemmPlan& plan) {
 }
 
 // From one stage to the next: the longest of what its products take, its loads, and the round of a
-// slot of the ring.
+// slot of the ring. Of the only tile of a block it is `cold`: no other block has brought what it
+// loads to the L2 cache before.
 double stage_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile& tile,
-                    const RowEnds& ends) {
+                    const RowEnds& ends, bool cold) {
   constexpr double kStage = 254.0;
+  constexpr double kCold = 550.0;     // of the stages that first load a channel, together
   constexpr double kAnyRows = 174.0;  // more, where rows of x begin anywhere
   constexpr double kWindowBytesPerCycle = 31.2;
   constexpr double kLatency = 1740.0;
@@ -108,7 +110,8 @@ double stage_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTile
   const double loading = end_cycles(plan, ends);
   const double slot = (loads + kLatency + multiplying + loading) / plan.ring;
   return std::max({multiplying, loads, loading, slot}) + kGathering * issued * blocks * plan.steps +
-         kStage + (begin_anywhere(p.in_length, tile) ? kAnyRows : 0.0);
+         kStage + (cold ? kCold / static_cast<double>(plan.tap_stages) : 0.0) +
+         (begin_anywhere(p.in_length, tile) ? kAnyRows : 0.0);
 }
 
 // Of the chunks of a tile's rows that there are.
@@ -134,8 +137,8 @@ double block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan
   constexpr double kExchangedBytesPerCycle = 35.0;
   const int64_t rounds = ceil_divide(deal.whole_tiles, deal.blocks);
   const int64_t cut = deal.cut_tiles > 0 ? 1 : 0;
-  const double stage =
-      stage_cycles(p, plan, tile, ends_of_block(p, tile, plan, std::max<int64_t>(rounds + cut, 1)));
+  const int64_t tiles = std::max<int64_t>(rounds + cut, 1);
+  const double stage = stage_cycles(p, plan, tile, ends_of_block(p, tile, plan, tiles), tiles == 1);
   const double handing = handing_cycles(p, plan, tile);
   const double whole = std::max(kLeastTile, plan.stages() * stage + handing);
   const double sums = 4.0 * deal.pieces * tile.rows * tile.columns;

@@ -97,14 +97,14 @@ TEST_CASE("suite: the shipped ones are legal, and no extra case repeats one of t
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_networks.csv")).size() == 30);
   CHECK(read_conv1d_suite(source_path("bench/conv1d_cpu_heads.csv")).size() == 9);
   std::set<std::string> problems;
-  for (const char* name :
-       {"bench/conv1d_gpu.csv", "bench/conv1d_gpu_extra.csv", "bench/conv1d_gpu_networks.csv"}) {
+  for (const char* name : {"bench/conv1d_gpu.csv", "bench/conv1d_gpu_extra.csv",
+                           "bench/conv1d_gpu_networks.csv", "bench/conv1d_gpu_short.csv"}) {
     for (const Conv1dCase& one : read_conv1d_suite(source_path(name))) {
       CAPTURE(one.name);
       CHECK(problems.insert(to_string(one.problem)).second);
     }
   }
-  CHECK(problems.size() == 80);
+  CHECK(problems.size() == 99);
 }
 
 TEST_CASE("random cases: legal, of all kinds, the same for the same seed") {

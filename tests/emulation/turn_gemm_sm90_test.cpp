@@ -16,12 +16,17 @@ using Operand = std::conditional_t<sizeof(T) == 4, __half, T>;
 
 // Runs a kernel; false where it has no plan.
 template <typename T>
-bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed) {
+bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed,
+                   bool join = false) {
   const Conv1dProblem& p = emulation.problem();
   const int64_t most = emulation.options().shared_bytes;
-  const cuda::TurnPlan plan =
+  cuda::TurnPlan plan =
       cuda::plan_turn_gemm(p, kernel.tile, most > 0 ? most : kernel.shared_bytes, streamed);
   if (!plan.valid) return false;
+  if (join) {
+    REQUIRE(plan.can_join(p));
+    plan.lay_tiles(p, true);
+  }
   std::vector<float> row_scales;
   Guarded<Operand<T>> weights = packed_weights<Operand<T>>(
       emulation, turn_weight_count(p, plan), [&](const auto& read, float* packed) {
@@ -192,6 +197,45 @@ TEST_CASE("the Hopper GEMM of arranged units on transposed problems of many phas
       CHECK(error < 6e-4);
     }
   }
+}
+
+// Samples of fewer columns than a tile, which run across them.
+template <typename T>
+void check_joined_samples(Precision precision) {
+  uint64_t seed = 850;
+  for (const int64_t length : {8, 14, 33, 100, 180}) {
+    for (const bool transposed : {false, true}) {
+      EmulatedCase c;
+      c.problem.batch = 7;
+      c.problem.groups = 2;
+      c.problem.in_channels = 80;
+      c.problem.out_channels = 48;
+      c.problem.in_length = length;
+      c.problem.transposed = transposed;
+      c.problem.stride = transposed ? 3 : 2;
+      c.problem.kernel_size = 6;
+      c.problem.pad_left = c.problem.pad_right = 2;
+      c.problem.out_length = transposed ? length * 3 - 1 : (length - 2) / 2 + 1;
+      c.problem.precision = precision;
+      c.problem.dtype = storage_dtype(precision);
+      c.y_shift = 3;
+      c.blocks = 2;
+      c.second_exponent = 12;
+      INFO(to_string(c.problem));
+      Random random(seed++);
+      const double error = Emulation<T>(c, random).run([](Emulation<T>& emulation) {
+        const auto kernel = cuda::turn_kernel_sm90<T, 1, cuda::TurnSource::kUnits, 128, 192>();
+        return launch_turned(emulation, kernel, false, true);
+      });
+      CHECK(error >= 0.0);
+      CHECK(error < 6e-4);
+    }
+  }
+}
+
+TEST_CASE("the Hopper GEMM of arranged units on many short samples") {
+  check_joined_samples<float>(Precision::kTf32);
+  check_joined_samples<__half>(Precision::kFp16);
 }
 
 // Few channels, and windows that lie partly or wholly before and behind the rows of x.

@@ -40,7 +40,10 @@ struct Arrangement {
   FastDivide by_count;
   FastDivide by_pairs;  // (j, r) of one unit of channels, and one that lets the others begin evenly
   FastDivide by_units;
-  int64_t unit_rows;  // (b, g, u)
+  FastDivide by_length;
+  int64_t groups;
+  int64_t unit_pitch;
+  int64_t unit_rows;  // (b, g, u); of joined samples (g, u), whose positions are all (b, j)
   int64_t pairs;      // (j, r) that there are
   int odd;            // the first of them
 
@@ -75,11 +78,16 @@ struct ArrangedUnit {
     if (unit_row >= a.unit_rows || pair < 0 || pair >= a.pairs) return;
     group = a.by_units.quotient(unit_row);
     const int unit = static_cast<int>(unit_row - group * a.planes.units);
-    const int64_t j = a.by_count.quotient(pair);
+    int64_t j = a.by_count.quotient(pair);
     const int r = static_cast<int>(pair - j * a.planes.count);
     const int64_t plane = (group * a.planes.count + r) * a.planes.units * a.planes.parts;
     const int64_t row = plane + unit + unit / kUnitsOfStage * kUnitsOfStage * (a.planes.parts - 1);
-    place = target + row * a.planes.length + j;
+    place = target + row * a.unit_pitch + j;
+    if (a.planes.joined > 1) {
+      const int64_t sample = a.by_length.quotient(j);
+      group += sample * a.groups;
+      j -= sample * a.planes.length;
+    }
     const int64_t position = a.position(j, r);
     source = x + (group * a.channels + int64_t{unit} * kOperandUnit) * a.in_length + position;
     const bool inside = position >= 0 && position < a.in_length;
@@ -131,7 +139,7 @@ struct ArrangedUnit {
       (&rest.x)[i] = parts.rest;
     }
     *place = big;
-    if (a.planes.parts == 2) place[kUnitsOfStage * a.planes.length] = rest;
+    if (a.planes.parts == 2) place[kUnitsOfStage * a.unit_pitch] = rest;
   }
 };
 
@@ -257,7 +265,7 @@ int64_t UnitScales::bytes_of(int64_t count) {
 
 void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void* x,
                    const UnitScales& scales, void* target, CudaStream stream) {
-  const int64_t pairs = planes.length * planes.count;
+  const int64_t pairs = planes.unit_pitch() * planes.count;
   const int odd = static_cast<int>((planes.first + planes.remainder[0]) & 1);
   const int64_t indices = round_up(pairs + odd, 2);
   const Arrangement arrangement{p.in_length,
@@ -268,7 +276,10 @@ void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void*
                                 FastDivide(planes.count),
                                 FastDivide(indices),
                                 FastDivide(planes.units),
-                                p.batch * p.groups * planes.units,
+                                FastDivide(planes.length),
+                                p.groups,
+                                planes.unit_pitch(),
+                                p.batch / planes.joined * p.groups * planes.units,
                                 pairs,
                                 odd};
   LaunchConfig config{"arrange_units",

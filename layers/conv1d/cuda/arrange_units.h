@@ -14,8 +14,9 @@ inline constexpr int kMostPlanes = 16;
 inline constexpr int kOperandUnit = 8;  // channels of a unit
 inline constexpr int kUnitsOfStage = 4;
 
-/// [sample][group][plane][stage][part][unit of channels][position] units: a stage has kUnitsOfStage
-/// of each part, of f32 in f16 (half_parts.h) one or two. Position j of plane r is input position
+/// [sample][group][plane][stage][part][unit of channels][position] units, or of joined samples
+/// [group][plane][stage][part][unit of channels][sample][position]: a stage has kUnitsOfStage of
+/// each part, of f32 in f16 (half_parts.h) one or two. Position j of plane r is input position
 /// j stride + first + remainder[r], padding included; channels that do not exist are zeros.
 struct UnitPlanes {
   int count = 0;
@@ -24,10 +25,17 @@ struct UnitPlanes {
   int remainder[kMostPlanes] = {};
   int units = 0;       ///< of channels, of a plane
   int parts = 1;       ///< of each
-  int64_t length = 0;  ///< positions of a plane
+  int64_t length = 0;  ///< positions of a plane, of a sample
+  int64_t joined = 1;  ///< samples: all or none
 
   int64_t sample_bytes(int64_t groups) const {
     return groups * count * units * parts * length * 16;
+  }
+  /// Units from one of channels to the next.
+  int64_t unit_pitch() const { return joined * length; }
+  /// Units from a sample to the next.
+  int64_t sample_pitch(int64_t groups) const {
+    return joined > 1 ? length : sample_bytes(groups) / 16;
   }
 };
 

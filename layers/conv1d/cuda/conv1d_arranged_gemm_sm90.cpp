@@ -41,7 +41,7 @@ Conv1dProblem with_batch(Conv1dProblem p, int64_t samples) {
 
 // A plan of all samples for some of them.
 TurnPlan for_samples(const Conv1dProblem& p, TurnPlan plan, int64_t samples) {
-  plan.tiles = plan.tiles / p.batch * samples;
+  plan.lay_tiles(with_batch(p, samples), plan.joined());
   return plan;
 }
 
@@ -76,6 +76,7 @@ double seconds(const Conv1dProblem& p) { return choose(p).seconds; }
 // Some samples of a problem, with their launch.
 struct Piece {
   Conv1dProblem problem;
+  UnitPlanes planes;
   int64_t first_sample;
   TurnLaunch launch;
 };
@@ -88,19 +89,19 @@ Step prepare(const Conv1dProblem& p, const PrepareContext& context) {
   for (int64_t first = 0; first < p.batch; first += samples) {
     const Conv1dProblem piece = with_batch(p, std::min(samples, p.batch - first));
     const TurnPlan plan = for_samples(p, choice.plan, piece.batch);
-    pieces.push_back({piece, first, turn_launch(piece, plan, parameters, context)});
+    pieces.push_back({piece, plan.planes, first, turn_launch(piece, plan, parameters, context)});
   }
   const auto size = static_cast<int64_t>(size_of(p.dtype));
   Step step;
   const int64_t unit_bytes = samples * sample_bytes(p, choice.plan) + bytes_behind(choice.plan);
   step.workspace_bytes = unit_bytes + scale_bytes(p, samples);
-  step.enqueue = [=, launch = choice.kernel->launch, planes = choice.plan.planes,
+  step.enqueue = [=, launch = choice.kernel->launch,
                   shared_bytes = choice.plan.shared_bytes()](const StepContext& c) {
     char* units = static_cast<char*>(c.workspace);
     const UnitScales scales(units + unit_bytes, samples * p.groups);
     for (const Piece& piece : pieces) {
       const char* x = c.input<char>(0) + piece.first_sample * p.in_channels * p.in_length * size;
-      arrange_units(piece.problem, planes, x, scales, units, c.stream);
+      arrange_units(piece.problem, piece.planes, x, scales, units, c.stream);
       TurnGemm gemm = piece.launch.gemm;
       gemm.units = units;
       gemm.unit_scales = scales.of_groups;

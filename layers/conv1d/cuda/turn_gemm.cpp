@@ -25,16 +25,26 @@ void place_taps(const TurnPlan& plan, TurnGemm& g) {
   g.tap_group[plan.groups] = g.tap_group[0];
 }
 
+// Where copies of arranged units begin (UnitPlanes).
+void place_units(const TurnPlan& plan, int64_t groups, TurnGemm& g) {
+  g.unit_pitch = plan.planes.unit_pitch() * kUnitBytes;
+  g.sample_unit_bytes = plan.planes.sample_pitch(groups) * kUnitBytes;
+  g.stage_unit_bytes = kUnitsOfStage * plan.planes.parts * g.unit_pitch;
+  const int64_t plane_bytes = plan.stages * g.stage_unit_bytes;
+  g.group_unit_bytes = plan.planes.count * plane_bytes;
+  for (int w = 0; w < plan.windows; ++w) {
+    g.window_units[w] = plan.plane[w] * plane_bytes + plan.offset[w] * kUnitBytes;
+  }
+}
+
 }  // namespace
 
 TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
-  TurnGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles);
+  TurnGemm g(plan.row_tiles * p.groups, plan.column_tiles, plan.row_tiles,
+             plan.planes.length * plan.phases());
   g.out_length = p.out_length;
   g.group_outputs = static_cast<int>(p.group_outputs());
-  g.plane_count = plan.planes.count;
-  g.plane_units = plan.planes.units * plan.planes.parts;
-  g.plane_length = plan.planes.length;
-  std::copy_n(plan.plane, plan.windows, g.plane);
+  place_units(plan, p.groups, g);
   g.in_length = static_cast<int>(p.in_length);
   g.phases = plan.phases();
   g.lead = static_cast<int>(plan.fold.lead);
@@ -46,6 +56,9 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.row_tiles = plan.row_tiles;
   g.groups = static_cast<int>(p.groups);
   g.advance = plan.advance;
+  g.joined = plan.joined();
+  g.samples = static_cast<int>(p.batch);
+  g.to_next_sample = p.out_channels * p.out_length - g.by_sample_elements.divisor();
   g.stages = plan.stages;
   g.window_count = plan.windows;
   g.slot_bytes = static_cast<int>(plan.slot_bytes());

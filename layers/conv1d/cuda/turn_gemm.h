@@ -44,8 +44,12 @@ struct TapUnits {
 
 /// One convolution. Names as in TurnPlan, and where a tile's place is found as in ImplicitGemm.
 struct TurnGemm {
-  TurnGemm(int64_t blocks, int64_t column_tile_count, int64_t row_tile_count)
-      : by_blocks(blocks), by_column_tiles(column_tile_count), by_row_tiles(row_tile_count) {}
+  TurnGemm(int64_t blocks, int64_t column_tile_count, int64_t row_tile_count,
+           int64_t sample_elements)
+      : by_blocks(blocks),
+        by_column_tiles(column_tile_count),
+        by_row_tiles(row_tile_count),
+        by_sample_elements(sample_elements) {}
 
   // Of rows.
   TensorMap boxes;  // x as [samples x groups, channels of a group, length]: a box of a window,
@@ -55,10 +59,11 @@ struct TurnGemm {
   // Of units, as in UnitPlanes.
   const char* units;
   const UnitScale* unit_scales;  // of f32, for each sample and group
-  int plane_count;
-  int plane_units;  // with their parts
-  int64_t plane_length;
-  int plane[kMostTurnWindows];
+  int64_t unit_pitch;            // bytes from a unit of channels to the next,
+  int64_t sample_unit_bytes;
+  int64_t stage_unit_bytes;
+  int64_t group_unit_bytes;
+  int64_t window_units[kMostTurnWindows];  // and to each window
   const void* weights;
   void* y;
   Epilogue epilogue;
@@ -81,6 +86,11 @@ struct TurnGemm {
   FastDivide by_blocks;
   FastDivide by_column_tiles;
   FastDivide by_row_tiles;
+  // Of joined samples.
+  bool joined;
+  int samples;
+  FastDivide by_sample_elements;  // of a row of y with those between samples
+  int64_t to_next_sample;         // in y, beside those
   // Stages.
   int stages;
   int slot_bytes;    // of the ring of windows

@@ -11,7 +11,7 @@
 //
 // Threads: two warpgroups multiply: 64 rows each of a tile of 128, or half the columns of 64 rows.
 //   Of eight or nine more warps one starts copies, three or four turn windows, the others store;
-//   where units are arranged, four of each start copies and store.
+//   where units are arranged, four of each start copies and store, joined samples by elements.
 // Shared memory: a ring of windows of x with what taps reach beside them; all weights, or a ring of
 //   those of the windows' taps; the results of a tile on their way to y. Once turned, a window is a
 //   valid operand at every position, so that it serves all its taps.
@@ -137,10 +137,7 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
       }
     }
     products.finish();
-#pragma unroll
-    for (auto& sums : products.sums) {
-      finish.template apply<Products::kFinishScales>(p, products.inverse_scale, sums);
-    }
+    finish_tile(p, place_of(p, tile, p.tile_channels), finish, products);
     shared.stored[half].wait(parity);
     stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
     fence_proxy_async();
@@ -149,6 +146,16 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
 }
 
 // The storing warps.
+template <typename Tile, bool kPhased>
+__device__ void store_half(const TurnGemm& p, const GemmTilePlace& place, int row, uint32_t staging,
+                           int warp) {
+  if (!Tile::kTurns && p.joined) {
+    store_joined_rows<Tile, kPhased>(p, place, row, staging, warp);
+  } else {
+    store_rows<Tile, kPhased>(p, place, row, staging, warp, Tile::kStoringWarps);
+  }
+}
+
 template <typename Tile>
 __device__ void store_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
   uint32_t parity = 0;
@@ -159,9 +166,9 @@ __device__ void store_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory, i
       const uint32_t staging = memory.staging + half * Tile::kHalfBytes;
       memory.shared->staged[half].wait(parity);
       if (p.phases == 1) {
-        store_rows<Tile, false>(p, place, row, staging, warp, Tile::kStoringWarps);
+        store_half<Tile, false>(p, place, row, staging, warp);
       } else {
-        store_rows<Tile, true>(p, place, row, staging, warp, Tile::kStoringWarps);
+        store_half<Tile, true>(p, place, row, staging, warp);
       }
       memory.shared->stored[half].arrive();
     }
@@ -233,6 +240,9 @@ std::vector<TurnKernel> turn_kernels_sm90() {
     kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 192>());
     if constexpr (sizeof(T) == 4) {
       kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 256>());
+    } else {
+      kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 128>());
+      kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 64, 128>());
     }
   }
   return kernels;

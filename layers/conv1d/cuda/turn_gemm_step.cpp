@@ -31,12 +31,18 @@ std::string weight_key(const Conv1dProblem& p, const TurnPlan& plan) {
 TurnChoice choose_turn_gemm(const Conv1dProblem& p, TurnSource source,
                             const std::function<double(const TurnPlan&)>& predict) {
   TurnChoice best;
-  for (const TurnKernel& kernel : kernels().of(p.precision)) {
-    if (kernel.tile.source != source) continue;
-    const TurnPlan plan = plan_turn_gemm(p, kernel.tile, kernel.shared_bytes);
-    if (!plan.valid) continue;
+  const auto consider = [&](const TurnKernel& kernel, const TurnPlan& plan) {
     const double seconds = predict(plan);
     if (best.kernel == nullptr || seconds < best.seconds) best = {&kernel, plan, seconds};
+  };
+  for (const TurnKernel& kernel : kernels().of(p.precision)) {
+    if (kernel.tile.source != source) continue;
+    TurnPlan plan = plan_turn_gemm(p, kernel.tile, kernel.shared_bytes);
+    if (!plan.valid) continue;
+    consider(kernel, plan);
+    if (!plan.can_join(p)) continue;
+    plan.lay_tiles(p, true);
+    consider(kernel, plan);
   }
   return best;
 }
@@ -49,8 +55,13 @@ double turn_gemm_seconds(const Conv1dProblem& p, const TurnPlan& plan, double by
   constexpr double kLaunch = 3.9e-6;
   const double bytes_per_second = plan.source == TurnSource::kRows ? 3.4e12 : 3.1e12;
   constexpr double kShortRunClock = 1.94e9;
+  // Rows of joined samples are stored by elements, those of the last tile behind its products.
+  constexpr double kElementStore = 0.12;
+  const double store = plan.joined() ? kElementStore * plan.rows * plan.columns : 0.0;
   const int64_t blocks = plan.blocks(p, kMultiprocessors);
-  const double cycles = static_cast<double>(ceil_divide(plan.tiles, blocks)) * plan.tile_cycles;
+  const double cycles =
+      static_cast<double>(ceil_divide(plan.tiles, blocks)) * std::max(plan.tile_cycles, store) +
+      store;
   return kLaunch + std::max(cycles / kShortRunClock, bytes / bytes_per_second);
 }
 

@@ -41,40 +41,48 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
   }
 }
 
-/// Starts warp `warp`'s copies of the units of a window: those of all positions lie side by side.
+/// Units that each copying warp brings of a window.
 template <typename Tile>
-__device__ __forceinline__ void start_units(const TurnGemm& p, int64_t plane, int stage,
-                                            int64_t position, uint32_t window, Barrier& loaded,
-                                            int warp) {
-  constexpr int kUnits = kUnitsOfStage * Tile::kOperandParts;
-  constexpr int kShare = kUnits / Tile::kCopyingWarps;
+inline constexpr int kCopiedUnits = kUnitsOfStage* Tile::kOperandParts / Tile::kCopyingWarps;
+
+/// What warp `warp` copies of units, of column 0 of a tile, in the first plane of its group.
+template <typename Tile>
+__device__ __forceinline__ const char* tile_units(const TurnGemm& p, const GemmTilePlace& place,
+                                                  int warp) {
+  return p.units + place.sample * p.sample_unit_bytes + place.group * p.group_unit_bytes +
+         warp * kCopiedUnits<Tile> * p.unit_pitch + place.column * kUnitBytes;
+}
+
+/// Starts a warp's copies of the units of a window: those of all positions lie side by side.
+template <typename Tile>
+__device__ __forceinline__ void start_units(const TurnGemm& p, const char* source, uint32_t window,
+                                            Barrier& loaded, int warp) {
+  constexpr int kShare = kCopiedUnits<Tile>;
   const int bytes = p.positions * kUnitBytes;
-  const int64_t row = plane * p.plane_units + stage * kUnits + warp * kShare;
   if (threadIdx.x % 32 == 0) {
     loaded.arrive_and_expect(kShare * bytes);
-    const char* source = p.units + (row * p.plane_length + position) * kUnitBytes;
 #pragma unroll
-    for (int i = 0; i < kShare; ++i, source += p.plane_length * kUnitBytes) {
+    for (int i = 0; i < kShare; ++i, source += p.unit_pitch) {
       bulk_copy(window + (warp * kShare + i) * bytes, source, bytes, loaded);
     }
   }
   __syncwarp();
 }
 
-/// Starts warp `warp`'s copies of window `w` of a stage to slot `slot`.
+/// Starts warp `warp`'s copies of window `w` of a stage to slot `slot`. `units`: tile_units().
 template <typename Tile>
 __device__ __forceinline__ void start_slot(const TurnGemm& p, const TurnMemory<Tile>& memory,
-                                           const GemmTilePlace& place, int stage, int w, int slot,
-                                           int warp) {
+                                           const GemmTilePlace& place, const char* units, int stage,
+                                           int w, int slot, int warp) {
   Barrier& loaded = memory.shared->loaded[slot];
-  const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
-  const auto position = static_cast<int>(place.column) + p.offset[w];
   if constexpr (Tile::kTurns) {
+    const auto matrix = static_cast<int>(place.sample * p.groups + place.group);
+    const auto position = static_cast<int>(place.column) + p.offset[w];
     start_window<kUnitElements<typename Tile::T>>(p, position, stage * kTurnChannels, matrix,
                                                   memory.window(p, slot), loaded);
   } else {
-    start_units<Tile>(p, int64_t{matrix} * p.plane_count + p.plane[w], stage, position,
-                      memory.window(p, slot), loaded, warp);
+    const char* source = units + p.window_units[w] + stage * p.stage_unit_bytes;
+    start_units<Tile>(p, source, memory.window(p, slot), loaded, warp);
   }
 }
 
@@ -106,13 +114,14 @@ __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory, i
   if constexpr (!Tile::kTurns) await_previous_kernel();  // which arranges units
   for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
+    const char* units = Tile::kTurns ? nullptr : tile_units<Tile>(p, place, warp);
     for (int stage = 0; stage < p.stages; ++stage) {
       for (int g = 0; g < p.tap_group_count; ++g) {
         const TapGroup group = next;
         next = p.tap_group[g + 1];
         if (group.begins_window()) {
           shared.used[at.slot].wait(at.parity ^ 1);
-          start_slot(p, memory, place, stage, group.window(), at.slot, warp);
+          start_slot(p, memory, place, units, stage, group.window(), at.slot, warp);
           at.advance(p.ring);
         }
         if (p.resident) continue;

@@ -83,10 +83,10 @@ bool lay_planes(TurnPlan& plan) {
 }
 
 // Positions that the columns of a sample read; those of a tile beyond them may read anything.
-int64_t plane_length(const TurnPlan& plan, int64_t columns) {
+int64_t plane_length(const TurnPlan& plan) {
   int64_t farthest = 0;
   for (int w = 0; w < plan.windows; ++w) farthest = std::max(farthest, plan.offset[w]);
-  return round_up(columns + farthest + plan.reach, 8);
+  return round_up(plan.sample_columns + farthest + plan.reach, 8);
 }
 
 // Groups of at most that many taps.
@@ -229,6 +229,14 @@ bool in_range(const Conv1dProblem& p, const TurnPlan& plan) {
          p.out_length <= kMostLength && p.batch * p.groups <= INT32_MAX;
 }
 
+// Whether tiles overlap, so that rows of y are cut at sectors: parts of sectors cost the memory
+// time, which counts where products take little.
+bool overlaps(const Conv1dProblem& p, const TurnPlan& plan) {
+  constexpr int64_t kFewProducts = 768;  // of an output
+  return plan.phases() == 1 && p.out_length % plan.unit_width() != 0 &&
+         plan.sample_columns > plan.columns && p.reduction() < kFewProducts;
+}
+
 // Whether windows can be brought from x as it lies.
 bool copies_bring(const Conv1dProblem& p, const TurnPlan& plan) {
   return plan.fold.stride == 1 && p.in_length % plan.unit_width() == 0 &&
@@ -239,6 +247,21 @@ bool copies_bring(const Conv1dProblem& p, const TurnPlan& plan) {
 
 int64_t TurnPlan::blocks(const Conv1dProblem& p, int64_t multiprocessors) const {
   return persistent_blocks(tiles, resident ? row_tiles * p.groups : 1, multiprocessors);
+}
+
+bool TurnPlan::can_join(const Conv1dProblem& p) const {
+  const bool alike = p.out_channels * p.out_length % unit_width() == 0;
+  const int64_t all_columns = p.batch * planes.length;
+  return source == TurnSource::kUnits && parts == 1 && alike && p.batch > 1 &&
+         sample_columns < columns && all_columns <= INT32_MAX;
+}
+
+void TurnPlan::lay_tiles(const Conv1dProblem& p, bool join) {
+  planes.joined = join ? p.batch : 1;
+  advance = columns - (overlaps(p, *this) ? kSectorBytes / size : 0);
+  const int64_t all_columns = (planes.joined - 1) * planes.length + sample_columns;
+  column_tiles = ceil_divide(all_columns, advance);
+  tiles = p.batch / planes.joined * p.groups * row_tiles * column_tiles;
 }
 
 TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_t shared_bytes,
@@ -257,17 +280,11 @@ TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_
   plan.weight_bytes = plan.taps * plan.tap_bytes();
   plan.half_channels = kTurnHalfRows / plan.phases();
   plan.row_tiles = static_cast<int>(ceil_divide(p.group_outputs(), plan.tile_channels()));
-  const int64_t columns = ceil_divide(p.out_length + plan.fold.lead, plan.fold.phases);
-  // Parts of sectors cost the memory time, which counts where products take little.
-  constexpr int64_t kFewProducts = 768;  // of an output
-  const bool overlap = plan.phases() == 1 && p.out_length % plan.unit_width() != 0 &&
-                       columns > plan.columns && p.reduction() < kFewProducts;
-  plan.advance = plan.columns - (overlap ? kSectorBytes / plan.size : 0);
-  plan.column_tiles = ceil_divide(columns, plan.advance);
-  plan.tiles = p.batch * p.groups * plan.row_tiles * plan.column_tiles;
+  plan.sample_columns = ceil_divide(p.out_length + plan.fold.lead, plan.fold.phases);
   plan.planes.units = plan.stages * kUnitsOfStage;
   plan.planes.parts = plan.parts;
-  plan.planes.length = plane_length(plan, columns);
+  plan.planes.length = plane_length(plan);
+  plan.lay_tiles(p, false);
   lay_shared_memory(plan, p.groups, shared_bytes, streamed);
   plan.tile_cycles = tile_cycles(plan);
   plan.valid = plan.ring >= 2 && (plan.resident || plan.weight_ring >= 2);

@@ -3,7 +3,9 @@
 //
 // GEMM sizes: M = rows of a group (output channels x phases of a PhaseFold), N = columns (output
 // positions q of all samples), K = input channels of a group x taps. A tile has `rows` rows and
-// `columns` columns; every 64 rows are as many channels as they hold with all their phases.
+// `columns` columns; every 64 rows are as many channels as they hold with all their phases. Tiles
+// begin with each sample, or, of units, whose samples follow each other, run across them: columns
+// between two samples are computed and not stored.
 //
 // A tap reads a window from `shift` positions behind its beginning on. Windows of a stage have
 // kTurnChannels input channels, and are brought one after the other
@@ -109,7 +111,8 @@ struct TurnPlan {
   int row_tiles = 0;      ///< of a group
   int advance = 0;        ///< columns from a tile to the next: tiles overlap where rows of y begin
                           ///< anywhere, so that they can be cut at 32-byte sectors
-  int64_t column_tiles = 0;
+  int64_t sample_columns = 0;  ///< of output
+  int64_t column_tiles = 0;    ///< of a sample, or of all that are joined
   int64_t tiles = 0;
   double tile_cycles = 0.0;  ///< predicted
   bool valid = false;
@@ -119,6 +122,8 @@ struct TurnPlan {
   int positions() const { return columns + reach; }     ///< of a window
   int phases() const { return static_cast<int>(fold.phases); }
   int tile_channels() const { return rows / kTurnHalfRows * half_channels; }
+  /// Whether tiles run across samples, which begin at each planes.length.
+  bool joined() const { return planes.joined > 1; }
   /// Of weights.
   int64_t tap_bytes() const { return int64_t{kTurnChannels} * rows * kTurnOperandBytes * parts; }
   /// Whether operands are f32 that is scaled to f16.
@@ -136,6 +141,13 @@ struct TurnPlan {
   }
   /// Blocks of a persistent kernel.
   int64_t blocks(const Conv1dProblem& problem, int64_t multiprocessors) const;
+  /// Whether tiles may run across samples: of fewer columns than a tile; of one part, as sums of
+  /// two are scaled for a sample while they are added up; and where rows of y of all samples lie as
+  /// far behind multiples of 16 bytes.
+  bool can_join(const Conv1dProblem& problem) const;
+  /// Lays tiles over the samples of `problem`, which may differ in batch from the plan's: over each
+  /// of them, or, with `join`, across them.
+  void lay_tiles(const Conv1dProblem& problem, bool join);
 };
 
 /// Plans a problem within `shared_bytes`, or gives a plan that is not valid. Weights stay in shared

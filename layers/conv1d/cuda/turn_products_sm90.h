@@ -12,9 +12,9 @@
 
 namespace engine::cuda {
 
-/// The inverse scale of arranged units in f32.
-__device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, const GemmTilePlace& place) {
-  const UnitScale& scale = p.unit_scales[place.sample * p.groups + place.group];
+/// The inverse scale of arranged units in f32, of a sample and group.
+__device__ __forceinline__ float inverse_scale_of(const TurnGemm& p, int64_t sample, int group) {
+  const UnitScale& scale = p.unit_scales[sample * p.groups + group];
   return __uint_as_float(scale.scale().inverse_bits);
 }
 
@@ -57,7 +57,9 @@ struct TurnProducts {
   }
   __device__ __forceinline__ void begin_tile(const GemmTilePlace& place,
                                              const RowFinish<Tile::kScales>&) {
-    if constexpr (Tile::kScales && !Tile::kTurns) inverse_scale = inverse_scale_of(p, place);
+    if constexpr (Tile::kScales && !Tile::kTurns) {
+      inverse_scale = inverse_scale_of(p, place.sample, place.group);
+    }
   }
   __device__ __forceinline__ void finish() {
     wgmma_wait<0>();
@@ -135,7 +137,7 @@ struct SplitProducts {
 
   __device__ __forceinline__ void begin_tile(const GemmTilePlace& place,
                                              const RowFinish<true>& finish) {
-    if constexpr (!Tile::kTurns) unit_scale = inverse_scale_of(p, place);
+    if constexpr (!Tile::kTurns) unit_scale = inverse_scale_of(p, place.sample, place.group);
 #pragma unroll
     for (int h = 0; h < 2; ++h) row_scales[h] = finish.scale[h];
   }
@@ -211,5 +213,34 @@ struct SplitProducts {
     }
   }
 };
+
+/// The inverse scale of a warpgroup's columns [8 lane, 8 lane + 8), which are of one sample.
+template <typename Products>
+__device__ __forceinline__ float scale_of_eighth(const TurnGemm& p, const GemmTilePlace& place,
+                                                 const Products& products) {
+  if (!p.joined) return products.inverse_scale;
+  const int64_t column = place.column + products.column + threadIdx.x % 32 * 8;
+  const int64_t sample = p.by_sample_elements.quotient(column * p.phases);
+  return inverse_scale_of(p, min(sample, int64_t{p.samples} - 1), place.group);
+}
+
+/// Finishes a tile's sums. Those of joined samples have a scale of their own for each.
+template <typename Products>
+__device__ __forceinline__ void finish_tile(const TurnGemm& p, const GemmTilePlace& place,
+                                            const RowFinish<Products::Tile::kScales>& finish,
+                                            Products& products) {
+  using Tile = typename Products::Tile;
+  constexpr bool kScales = Products::kFinishScales, kOfColumns = kScales && !Tile::kTurns;
+  [[maybe_unused]] float of_eighth = products.inverse_scale;
+  if constexpr (kOfColumns) of_eighth = scale_of_eighth(p, place, products);
+#pragma unroll
+  for (int part = 0; part < Tile::kParts; ++part) {
+    const auto scale_of = [&](int eighth) {
+      if constexpr (!kOfColumns) return products.inverse_scale;
+      return __shfl_sync(0xffffffffu, of_eighth, part * Tile::kPartColumns / 8 + eighth);
+    };
+    finish.template apply<kScales>(p, scale_of, products.sums[part]);
+  }
+}
 
 }  // namespace engine::cuda

@@ -87,18 +87,22 @@ struct RowFinish {
     }
   }
 
-  /// Scales sums, of which all have the factor `scale_of_all`, too, adds the bias and applies the
-  /// activation. Not kScaleSums: without the first.
-  template <bool kScaleSums, int kCount>
-  __device__ __forceinline__ void apply(const TurnGemm& p, float scale_of_all,
+  /// Scales sums, of which those of eight columns `o` have the factor scale_of(o), too, adds the
+  /// bias and applies the activation. Not kScaleSums: without the first.
+  template <bool kScaleSums, int kCount, typename ScaleOf>
+  __device__ __forceinline__ void apply(const TurnGemm& p, const ScaleOf& scale_of,
                                         float (&sums)[kCount]) const {
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const int h = i / 2 % 2;
-      if constexpr (kScaleSums) {
-        sums[i] = fmaf(sums[i], scale[h] * scale_of_all, bias[h]);
-      } else {
-        sums[i] += bias[h];
+    for (int o = 0; o < kCount / 4; ++o) {
+      [[maybe_unused]] const float of_columns = kScaleSums ? scale_of(o) : 1.0f;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float& sum = sums[4 * o + i];
+        if constexpr (kScaleSums) {
+          sum = fmaf(sum, scale[i / 2] * of_columns, bias[i / 2]);
+        } else {
+          sum += bias[i / 2];
+        }
       }
     }
     if (p.epilogue.activation.kind != Activation::Kind::kIdentity) {

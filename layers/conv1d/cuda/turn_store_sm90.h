@@ -75,6 +75,16 @@ __device__ __forceinline__ int elements_behind(const T* address, int bytes) {
   return static_cast<int>(reinterpret_cast<uintptr_t>(address) % bytes / sizeof(T));
 }
 
+/// Stores an element that lies at a shared address.
+template <typename T>
+__device__ __forceinline__ void store_element(T* target, uint32_t source) {
+  if constexpr (sizeof(T) == 4) {
+    *target = __uint_as_float(load_shared(source));
+  } else {
+    *reinterpret_cast<uint16_t*>(target) = static_cast<uint16_t>(load_shared_half(source));
+  }
+}
+
 /// Every eighth channel of half a tile.
 template <typename T>
 struct StoredRows {
@@ -101,13 +111,7 @@ struct StoredRows {
     for (int at = threadIdx.x % 32; at < 8 * count; at += 32) {
       const int row = at / 8, column = first + at % 8;
       if (column >= last) continue;
-      const uint32_t source = staging + row * staged_pitch + sizeof(T) * column;
-      T* target = y + row * pitch + column;
-      if constexpr (sizeof(T) == 4) {
-        *target = __uint_as_float(load_shared(source));
-      } else {
-        *reinterpret_cast<uint16_t*>(target) = static_cast<uint16_t>(load_shared_half(source));
-      }
+      store_element(y + row * pitch + column, staging + row * staged_pitch + sizeof(T) * column);
     }
   }
 };
@@ -141,6 +145,54 @@ __device__ __forceinline__ void store_rows(const TurnGemm& p, const GemmTilePlac
     if (whole_end < high) rows.store_few(whole_end, high);
   }
   wait_for_stored_reads();
+}
+
+/// Stores elements of channels [0, count) of half a tile that lie `e` behind column 0: y has it in
+/// the first channel, `row` column 0 there.
+template <typename Tile, bool kPhased>
+__device__ __forceinline__ void store_channels(const TurnGemm& p, typename Tile::T* y,
+                                               const typename Tile::T* row, int e, int count,
+                                               uint32_t staging) {
+  using T = typename Tile::T;
+  const auto source = [&](int channel, int place, int pitch) {
+    const int skew = elements_behind(row + channel * p.out_length, kUnitBytes);
+    return staging + place * pitch + static_cast<uint32_t>(sizeof(T)) * (skew + e);
+  };
+  if constexpr (kPhased) {
+#pragma unroll 8
+    for (int channel = 0; channel < count; ++channel, y += p.out_length) {
+      store_element(y, source(channel, channel, p.staged_pitch));
+    }
+  } else {
+#pragma unroll 1
+    for (int first = 0; first < min(count, 8); ++first, y += p.out_length) {
+      const uint32_t from = source(first, 8 * first, Tile::kStagedPitch);
+#pragma unroll
+      for (int i = 0; i < kTurnHalfRows / 8; ++i) {
+        if (first + 8 * i >= count) continue;
+        store_element(y + 8 * i * p.out_length, from + i * Tile::kStagedPitch);
+      }
+    }
+  }
+}
+
+/// The same as store_rows() of joined samples: a lane stores an element of every row, since copies
+/// of parts of short rows would take longer to start.
+template <typename Tile, bool kPhased>
+__device__ __forceinline__ void store_joined_rows(const TurnGemm& p, const GemmTilePlace& place,
+                                                  int first_channel, uint32_t staging, int warp) {
+  using T = typename Tile::T;
+  const int most = kPhased ? p.half_channels : kTurnHalfRows;
+  const int count = min(most, p.group_outputs - first_channel);
+  const int64_t before = place.column * p.phases;  // elements of all samples
+  T* row = row_of<T>(p, place, first_channel);     // of the first sample, wherever the tile is
+  for (int e = 32 * warp + threadIdx.x % 32; e < Tile::kTileColumns * p.phases;
+       e += 32 * Tile::kStoringWarps) {
+    const int64_t sample = p.by_sample_elements.quotient(before + e);
+    const int64_t in_sample = before + e - sample * p.by_sample_elements.divisor() - p.lead;
+    if (sample >= p.samples || in_sample < 0 || in_sample >= p.out_length) continue;
+    store_channels<Tile, kPhased>(p, row + sample * p.to_next_sample + e, row, e, count, staging);
+  }
 }
 
 }  // namespace engine::cuda

@@ -166,6 +166,19 @@ TEST_CASE("every Conv1d kernel with more channels and taps than a tile holds") {
                  5});
 }
 
+// Samples that are shorter than a tile, which GEMMs may run across.
+TEST_CASE("every Conv1d kernel on many short samples") {
+  for (const int64_t length : {5, 50}) {
+    for (const char* type : {"Conv1d", "ConvTranspose1d"}) {
+      for (const char* attributes :
+           {"{out_channels: 128, kernel_size: 3, padding: 1}",
+            "{out_channels: 72, kernel_size: 4, stride: 2, padding: 1, groups: 2}"}) {
+        check_kernels({type, attributes, {{{150, 64, length}}}, static_cast<uint64_t>(length)});
+      }
+    }
+  }
+}
+
 // So few tiles that blocks share them along the reduction: all rounds but the last are left out.
 TEST_CASE("every Conv1d kernel on few tiles of long sums") {
   check_kernels({"Conv1d",

@@ -29,7 +29,7 @@
 //   Inf becomes NaN.
 // Limited by: with few taps, loads on their way through shared memory and the stores' instructions,
 //   which few warps have to get through; with many, the tensor cores.
-//   Measured shares of the roofline, and of its parts: docs/benchmarks.md.
+//   Measured shares of the roofline: docs/benchmarks.md, and of its parts: docs/gpu-kernels.md.
 #pragma once
 
 #include <type_traits>

@@ -23,7 +23,7 @@
 // Requires: sm_90a; activations that are bends; no residual. Windows of rows: rows of x that begin
 //   and end at multiples of 16 bytes, stride 1, and zero padding.
 // Limited by: memory, with few taps; with more, the tensor cores, whose operands go through shared
-//   memory as everything else does. Measured parts: docs/benchmarks.md.
+//   memory as everything else does. Measured parts: docs/gpu-kernels.md.
 #pragma once
 
 #include <type_traits>

@@ -37,9 +37,7 @@ bool can_implement(const Conv1dProblem&) { return true; }
 
 // Packing what is read of the inputs of one sample and group.
 double pack_cycles(const TapProblem& p) {
-  const int64_t strided = tap_remainders(p) * p.taps.outputs(0, p.out_length);
-  const int64_t row = p.taps.in_stride() == 1 ? p.in_length : std::min(strided, p.in_length);
-  return cpu::pack_cycles(static_cast<double>(p.group_inputs * row),
+  return cpu::pack_cycles(static_cast<double>(p.group_inputs) * packed_inputs(p),
                           static_cast<double>(std::min<int64_t>(p.in_length, 512)));
 }
 

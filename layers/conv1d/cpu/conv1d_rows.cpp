@@ -44,7 +44,7 @@ double seconds(const Conv1dProblem& problem) {
   const TapProblem p = tap_problem(problem);
   const int64_t columns = p.taps.outputs(0, p.out_length);
   const double steps = static_cast<double>(p.group_inputs * p.taps.phase(0).count);
-  const double inputs = static_cast<double>(p.group_inputs * p.in_length);
+  const double inputs = static_cast<double>(p.group_inputs) * packed_inputs(p);
   // More channels cost what packing them would: the memory does not foresee their rows.
   const bool in_place =
       p.taps.in_stride() == 1 && columns > 512 && p.group_inputs <= RowConvolution::kMostTogether;

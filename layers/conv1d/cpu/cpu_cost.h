@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/round_up.h"
+#include "layers/conv1d/cpu/tap_tile.h"
 #include "layers/conv1d/tap_problem.h"
 
 namespace engine::cpu {
@@ -26,6 +27,13 @@ inline constexpr double kStepCycles = 0.7;
 /// What a vector of inputs at any address costs, in loads: of vectors of sixteen all cross the end
 /// of a cache's line; of those of eight every second one does, and holds up the next.
 inline constexpr double kUnalignedLoads = 2.0;
+
+/// Inputs of a channel that a tile takes: strides may leave some of them out.
+inline double packed_inputs(const TapProblem& p) {
+  const int64_t strided = tap_remainders(p) * p.taps.outputs(0, p.out_length);
+  return static_cast<double>(p.taps.in_stride() == 1 ? p.in_length
+                                                     : std::min(strided, p.in_length));
+}
 
 /// Packing `floats` of input in rows of `row` each.
 inline double pack_cycles(double floats, double row) { return floats * (0.5 + 30.0 / row); }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "engine/cpu/share_work.h"
 #include "engine/round_up.h"
@@ -57,12 +56,6 @@ std::vector<PhaseRun> phase_runs(const TapProblem& problem) {
     runs.pop_back();
   }
   return runs;
-}
-
-int64_t tap_remainders(const TapProblem& problem) {
-  const PhaseTaps taps = problem.taps.phase(0);
-  const int64_t stride = problem.taps.in_stride();
-  return std::min(taps.count, stride / std::gcd(stride, taps.shift));
 }
 
 bool keeps_strides(const TapProblem& problem) {

@@ -38,9 +38,6 @@ struct PhaseRun {
 };
 std::vector<PhaseRun> phase_runs(const TapProblem& problem);
 
-/// How many remainders by the stride the inputs of all taps leave: rows that each channel is taken
-/// apart into.
-int64_t tap_remainders(const TapProblem& problem);
 /// Whether a loop that takes its columns one by one leaves them as far apart as they are in the
 /// input, which costs less than to take strided rows apart; unless most of a tile would be for
 /// nothing.

@@ -37,6 +37,12 @@ std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t 
   return positions;
 }
 
+int64_t tap_remainders(const TapProblem& problem) {
+  const PhaseTaps taps = problem.taps.phase(0);
+  const int64_t stride = problem.taps.in_stride();
+  return std::min(taps.count, stride / std::gcd(stride, taps.shift));
+}
+
 void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,
          int64_t count, float* target) {
   if (mode == PaddingMode::kZeros) {
@@ -241,22 +247,30 @@ void TapTile::pack_comb(const Comb& comb, const Extent* extents, const float* ch
   }
 }
 
-// What is not taken apart with other runs.
+// What is not taken apart with other runs. Most of it is nothing or a few values, for which calls
+// would take longer.
 void TapTile::pack_run(const Extent& extent, const float* channel, int64_t length, PaddingMode mode,
                        float* row) const {
+  constexpr int64_t kFewValues = 4;
   float* target = row + extent.position;
   const auto position = [&](int64_t i) { return extent.source + i * stride_; };
   const auto copy = [&](int64_t begin, int64_t end) {
-    if (end > begin) {
-      strided_copy(channel + position(begin), stride_, end - begin, target + begin);
+    if (end - begin > kFewValues) {
+      return strided_copy(channel + position(begin), stride_, end - begin, target + begin);
     }
+    for (int64_t i = begin; i < end; ++i) target[i] = channel[position(i)];
   };
-  pad(channel, length, mode, position(0), stride_, extent.begin, target);
+  const auto pad_run = [&](int64_t begin, int64_t end) {
+    if (end == begin) return;
+    pad(channel, length, mode, position(begin), stride_, end - begin, target + begin);
+  };
+  pad_run(0, extent.begin);
   copy(extent.begin, extent.apart_begin);
   copy(extent.apart_end, extent.end);
-  pad(channel, length, mode, position(extent.end), stride_, extent.count - extent.end,
-      target + extent.end);
-  std::fill(target + extent.count, target + std::max(extent.count, extent.padded), 0.0f);
+  pad_run(extent.end, extent.count);
+  if (extent.padded > extent.count) {
+    std::fill(target + extent.count, target + extent.padded, 0.0f);
+  }
 }
 
 }  // namespace engine::cpu

@@ -19,6 +19,10 @@ namespace engine::cpu {
 /// The input positions that output 0 of a phase reads through taps [first, first + count).
 std::vector<int64_t> positions_of(const PhaseTaps& taps, int64_t first, int64_t count);
 
+/// How many remainders by the stride the inputs of all taps leave: runs that each channel is taken
+/// apart into.
+int64_t tap_remainders(const TapProblem& problem);
+
 /// target[i] = what a channel of `length` inputs has at position + i * stride, for i < count; all
 /// of these lie beyond its ends.
 void pad(const float* channel, int64_t length, PaddingMode mode, int64_t position, int64_t stride,

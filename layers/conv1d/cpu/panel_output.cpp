@@ -67,12 +67,6 @@ bool has_vector_form(const Activation& activation) {
          activation.kind == Activation::Kind::kLeakyReLU;
 }
 
-bool has_vector_forms(const PanelOutput& output) {
-  if (!output.last) return true;
-  return has_vector_form(output.activation) &&
-         (output.residual == nullptr || has_vector_form(output.residual_activation));
-}
-
 // In any place of y and through any function.
 void store_in_turn(const PanelOutput& output, const float* sums, int64_t row, int64_t column,
                    int64_t count) {
@@ -108,12 +102,14 @@ void store_in_turn(const PanelOutput& output, const float* sums, int64_t row, in
 
 }  // namespace
 
-bool stores_vectors(const PanelOutput& output) {
-  return output.column_stride == 1 && has_vector_forms(output);
+bool has_vector_forms(const PanelOutput& output) {
+  if (!output.last) return true;
+  return has_vector_form(output.activation) &&
+         (output.residual == nullptr || has_vector_form(output.residual_activation));
 }
 
-bool stores_quads(const PanelOutput& output) {
-  return output.phases > 1 && has_vector_forms(output);
+bool stores_vectors(const PanelOutput& output) {
+  return output.column_stride == 1 && has_vector_forms(output);
 }
 
 void store_values(const PanelOutput& output, const float* sums, int64_t row, int64_t column,

@@ -37,9 +37,14 @@ struct PanelOutput {
 /// panel_output-inl.h).
 bool stores_vectors(const PanelOutput& output);
 
+/// Whether f, and f2 where there is a residual, have a form for vectors.
+bool has_vector_forms(const PanelOutput& output);
+
 /// Whether sums of several phases may be finished as vectors, and stored by quads of rows
 /// (finish_quads() there).
-bool stores_quads(const PanelOutput& output);
+inline bool stores_quads(const PanelOutput& output) {
+  return output.phases > 1 && has_vector_forms(output);
+}
 
 /// Stores sums[j] at y[row, column + j] for j < count, in any place of y and through any function.
 void store_values(const PanelOutput& output, const float* sums, int64_t row, int64_t column,

@@ -99,7 +99,7 @@ DenseConvolution::DenseConvolution(const TapProblem& problem, const DenseLoop& l
     const PhaseTaps taps = problem_.taps.phase(std::max<int64_t>(run.first, 0));
     const int64_t rows = problem_.group_outputs * run.count;
     const int64_t row_blocks = ceil_divide(rows, loop_.rows);
-    phases_.push_back({run, run.columns, taps, rows, row_blocks, weight_count_, cut(taps)});
+    phases_.push_back({run, taps, rows, row_blocks, weight_count_, cut(taps)});
     weight_count_ += problem_.groups * row_blocks * loop_.rows * problem_.group_inputs * taps.count;
   }
   choose_items(threads);
@@ -176,7 +176,7 @@ int64_t DenseConvolution::choose_column_stride() const {
 // Tiles are equally long, but for whole vectors, or whole blocks where columns are taken one by
 // one. Threads share out short signals by output channel too.
 void DenseConvolution::choose_items(int threads) {
-  const int64_t outputs = phases_.front().outputs;
+  const int64_t outputs = phases_.front().run.columns;
   const TapProblem& p = problem_;
   const int64_t unit = loop_.lanes > 1 ? loop_.lanes : block_columns_;
   const auto inputs = static_cast<double>(p.batch * p.groups * p.group_inputs * p.in_length);
@@ -352,7 +352,7 @@ FetchAhead DenseConvolution::inputs_behind(const Item& item, const Item* next, c
                                            const Chunk& chunk) const {
   const int64_t portions =
       (first_block(phase, item.split + 1) - first_block(phase, item.split)) *
-      ceil_divide(std::min(columns_, phase.outputs - item.first_column), loop_.columns);
+      ceil_divide(std::min(columns_, phase.run.columns - item.first_column), loop_.columns);
   if (&chunk != &phase.chunks.back()) return inputs_of(item, phase, *(&chunk + 1), portions);
   if (&phase != &phases_.back() || next == nullptr) return {};
   return inputs_of(*next, phases_.front(), phases_.front().chunks.front(), portions);
@@ -369,15 +369,15 @@ FetchAhead DenseConvolution::inputs_of(const Item& item, const Phase& phase, con
     return std::clamp(last + 1, int64_t{0}, problem_.in_length);
   };
   const int64_t begin = inputs_before(item.first_column);
-  const int64_t end = inputs_before(std::min(item.first_column + columns_, phase.outputs));
+  const int64_t end = inputs_before(std::min(item.first_column + columns_, phase.run.columns));
   return {item.arrays.input + chunk.first_channel * problem_.in_length + begin, chunk.channels,
           end - begin, problem_.in_length, portions};
 }
 
 void DenseConvolution::run_item(const Item& item, const Item* next, float* tile) const {
   for (const Phase& phase : phases_) {
-    if (item.first_column >= phase.outputs) continue;
-    const int64_t columns = std::min(columns_, phase.outputs - item.first_column);
+    if (item.first_column >= phase.run.columns) continue;
+    const int64_t columns = std::min(columns_, phase.run.columns - item.first_column);
     const int64_t in_place = columns_in_place(phase.taps, item.first_column, columns);
     const int64_t rest = columns - in_place;
     for (const Chunk& chunk : phase.chunks) {

@@ -34,7 +34,7 @@ namespace engine::cpu {
 struct PhaseRun {
   int64_t first;
   int64_t count;
-  int64_t columns;
+  int64_t columns;  ///< of each
 };
 std::vector<PhaseRun> phase_runs(const TapProblem& problem);
 
@@ -81,7 +81,6 @@ class DenseConvolution {
   };
   struct Phase {
     PhaseRun run;
-    int64_t outputs;     // of each: columns
     PhaseTaps taps;      // of the first from 0 on
     int64_t rows;        // of a group: each output channel's phases
     int64_t row_blocks;  // of them

@@ -33,10 +33,6 @@ struct UnitPlanes {
   }
   /// Units from one of channels to the next.
   int64_t unit_pitch() const { return joined * length; }
-  /// Units from a sample to the next.
-  int64_t sample_pitch(int64_t groups) const {
-    return joined > 1 ? length : sample_bytes(groups) / 16;
-  }
 };
 
 struct UnitScale;  // half_parts.h

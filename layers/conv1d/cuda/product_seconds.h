@@ -5,6 +5,7 @@
 
 #include "engine/round_up.h"
 #include "layers/conv1d/conv1d_problem.h"
+#include "layers/conv1d/cuda/choose_gemm.h"
 
 namespace engine::cuda {
 
@@ -23,7 +24,6 @@ struct BatchedProduct {
 /// multiples of 16 bytes, so that Hopper's copy engine cannot fetch them. Where tiles are few, k is
 /// cut.
 inline double product_seconds(const Conv1dProblem& p, const BatchedProduct& product) {
-  constexpr int64_t kMultiprocessors = 132;
   constexpr int64_t kFewTiles = 33;
   constexpr double kCutShare = 0.4;
   constexpr double kLeastRound = 1.5e-6;
@@ -37,7 +37,8 @@ inline double product_seconds(const Conv1dProblem& p, const BatchedProduct& prod
       product.batch * ceil_divide(product.m, int64_t{128}) * ceil_divide(product.n, int64_t{128});
   const double steps = static_cast<double>(product.k) * step_seconds();
   if (tiles < kFewTiles) return kCutShare * steps;
-  return static_cast<double>(ceil_divide(tiles, kMultiprocessors)) * std::max(steps, kLeastRound);
+  return static_cast<double>(ceil_divide(tiles, int64_t{kMultiprocessors})) *
+         std::max(steps, kLeastRound);
 }
 
 }  // namespace engine::cuda

@@ -28,7 +28,7 @@ void place_taps(const TurnPlan& plan, TurnGemm& g) {
 // Where copies of arranged units begin (UnitPlanes).
 void place_units(const TurnPlan& plan, int64_t groups, TurnGemm& g) {
   g.unit_pitch = plan.planes.unit_pitch() * kUnitBytes;
-  g.sample_unit_bytes = plan.planes.sample_pitch(groups) * kUnitBytes;
+  g.sample_unit_bytes = plan.planes.sample_bytes(groups);
   g.stage_unit_bytes = kUnitsOfStage * plan.planes.parts * g.unit_pitch;
   const int64_t plane_bytes = plan.stages * g.stage_unit_bytes;
   g.group_unit_bytes = plan.planes.count * plane_bytes;

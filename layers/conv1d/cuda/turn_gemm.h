@@ -60,7 +60,7 @@ struct TurnGemm {
   const char* units;
   const UnitScale* unit_scales;  // of f32, for each sample and group
   int64_t unit_pitch;            // bytes from a unit of channels to the next,
-  int64_t sample_unit_bytes;
+  int64_t sample_unit_bytes;     // of samples that are not joined
   int64_t stage_unit_bytes;
   int64_t group_unit_bytes;
   int64_t window_units[kMostTurnWindows];  // and to each window

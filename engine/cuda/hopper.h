@@ -83,6 +83,36 @@ __device__ __forceinline__ void fence_barrier_init() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
+/// The block's place in its cluster.
+__device__ __forceinline__ int cluster_rank() {
+  int rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+/// Waits for all threads of the cluster, whose initialised barriers can then be counted at.
+__device__ __forceinline__ void cluster_barrier() {
+  asm volatile(
+      "barrier.cluster.arrive.release.aligned;\n"
+      "barrier.cluster.wait.acquire.aligned;" ::
+          : "memory");
+}
+/// Starts a store of four floats in the shared memory of block `rank` of the cluster, where they go
+/// to `address`, a multiple of 16, and are counted at what is `barrier` there.
+__device__ __forceinline__ void store_of_rank(int rank, uint32_t address, float4 four,
+                                              Barrier& barrier) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 place, count;\n"
+      "mapa.shared::cluster.u32 place, %4, %6;\n"
+      "mapa.shared::cluster.u32 count, %5, %6;\n"
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32"
+      " [place], {%0, %1, %2, %3}, [count];\n"
+      "}\n" ::"f"(four.x),
+      "f"(four.y), "f"(four.z), "f"(four.w), "r"(address), "r"(shared_address(&barrier.word)),
+      "r"(rank)
+      : "memory");
+}
+
 /// Waits for `threads` threads of the block (whole warps) that call this with the same `id`, from 1
 /// to 15.
 __device__ __forceinline__ void named_barrier(int id, int threads) {
@@ -194,6 +224,15 @@ __device__ __forceinline__ uint32_t load_shared(uint32_t address) {
   return word;
 }
 
+/// Four floats of shared memory, at a multiple of 16, likewise.
+__device__ __forceinline__ float4 load_shared_four(uint32_t address) {
+  float4 four;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(four.x), "=f"(four.y), "=f"(four.z), "=f"(four.w)
+               : "r"(address));
+  return four;
+}
+
 /// 16 bits of shared memory, likewise.
 __device__ __forceinline__ uint32_t load_shared_half(uint32_t address) {
   uint16_t half;
@@ -252,10 +291,16 @@ __device__ __forceinline__ void store_matrices(uint32_t row, const uint32_t (&wo
                : "memory");
 }
 
+/// The unit of the block's shared memory that an address, a multiple of 16, is: of blocks of a
+/// cluster its upper bits are the rank.
+__device__ __forceinline__ uint32_t unit_of_block(uint32_t address) {
+  return (address & 0x3ffff) / 16;
+}
+
 /// A wgmma operand in shared memory without swizzle, K-major: 16-byte units of 8 rows lie one after
 /// the other, eights of rows follow each other without gap, and the unit next along K lies `k_step`
 /// units further. `start_and_k_step` holds the place of the first unit and k_step << 16; places are
-/// shared addresses in units.
+/// shared addresses in units, of what lies within the block.
 __device__ __forceinline__ uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
   constexpr uint64_t kEightRows = 8;
   return kEightRows << 32 | start_and_k_step;

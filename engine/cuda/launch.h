@@ -20,6 +20,7 @@ struct LaunchConfig {
   int64_t shared_bytes = 0;  ///< dynamic shared memory; above 48 KB it is opted into
   cudaStream_t stream = nullptr;
   bool begins_early = false;  ///< may begin before the kernel before it has ended: see below
+  int cluster = 1;            ///< blocks that run together, at most 8: of Hopper and later
 };
 
 /// In a kernel whose successor begins early: that may begin once all blocks have called this or

@@ -161,11 +161,18 @@ void launch_kernel(const void* kernel, const LaunchConfig& config, void** argume
   launch.blockDim = dim3(static_cast<unsigned>(config.block));
   launch.dynamicSmemBytes = static_cast<size_t>(config.shared_bytes);
   launch.stream = config.stream;
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  launch.attrs = &early;
-  launch.numAttrs = config.begins_early ? 1 : 0;
+  cudaLaunchAttribute attributes[2] = {};
+  launch.attrs = attributes;
+  if (config.begins_early) {
+    cudaLaunchAttribute& early = attributes[launch.numAttrs++];
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (config.cluster > 1) {
+    cudaLaunchAttribute& cluster = attributes[launch.numAttrs++];
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {static_cast<unsigned>(config.cluster), 1, 1};
+  }
   check(cudaLaunchKernelExC(&launch, kernel, arguments), config.name);
 }
 

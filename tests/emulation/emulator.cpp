@@ -54,30 +54,43 @@ struct Block {
   std::vector<Warp> warps;
   Rendezvous barrier;
   Rendezvous named[16];
+  dim3 index;
+  char* shared = nullptr;
+};
+
+// The blocks that run together.
+struct Cluster {
+  std::vector<Block> blocks;
+  Rendezvous barrier;
+  int living = 0;  // threads that are not done
   const std::function<void()>* kernel = nullptr;
   std::exception_ptr error;
   jmp_buf scheduler{};
   int64_t progress = 0;
-  size_t current = 0;
+  Block* block = nullptr;  // of the running thread
+  size_t thread = 0;
 };
 
-Block block;
-alignas(1024) char shared[kSharedBytes];
+Cluster cluster;
+alignas(1024) char shared[kMostClusterBlocks][kSharedBytes];
 
-void enter(size_t thread) {
-  block.current = thread;
+void enter(Block& block, size_t thread) {
+  cluster.block = &block;
+  cluster.thread = thread;
+  block_index = block.index;
   thread_index.x = static_cast<unsigned>(thread);
 }
 
 void run_thread() {
   try {
-    (*block.kernel)();
+    (*cluster.kernel)();
   } catch (...) {
-    block.error = std::current_exception();
+    cluster.error = std::current_exception();
   }
-  block.fibers[block.current].done = true;
+  cluster.block->fibers[cluster.thread].done = true;
+  --cluster.living;
   made_progress();
-  _longjmp(block.scheduler, 1);
+  _longjmp(cluster.scheduler, 1);
 }
 
 void start(Fiber& fiber) {
@@ -91,48 +104,60 @@ void start(Fiber& fiber) {
 
 // Runs a fiber until it yields or is done.
 void resume(Fiber& fiber) {
-  if (_setjmp(block.scheduler) != 0) return;
+  if (_setjmp(cluster.scheduler) != 0) return;
   if (fiber.begun) _longjmp(fiber.place, 1);
   fiber.begun = true;
   setcontext(&fiber.beginning);
 }
 
-// Gives every thread a turn; returns how many are not done.
-int run_round() {
-  int left = 0;
-  for (size_t i = 0; i < block.fibers.size() && !block.error; ++i) {
+// Gives every thread of a block a turn.
+void run_round(Block& block) {
+  for (size_t i = 0; i < block.fibers.size() && !cluster.error; ++i) {
     if (block.fibers[i].done) continue;
-    enter(i);
+    enter(block, i);
     resume(block.fibers[i]);
-    if (!block.fibers[i].done) ++left;
   }
-  return left;
 }
 
-void run_block(int threads) {
-  std::memset(shared, 0xff, sizeof shared);  // NaN wherever nothing was written
+void start(Block& block, int threads, int64_t index, char* memory) {
+  block.fibers.resize(static_cast<size_t>(threads));
   block.warps.assign(static_cast<size_t>(threads + 31) / 32, Warp{});
   block.barrier = {};
   std::fill(std::begin(block.named), std::end(block.named), Rendezvous{});
-  block.error = nullptr;
+  block.index = dim3(static_cast<unsigned>(index));
+  block.shared = memory;
+  std::memset(memory, 0xff, kSharedBytes);  // NaN wherever nothing was written
   for (Fiber& fiber : block.fibers) start(fiber);
-  for (;;) {
-    const int64_t before = block.progress;
-    const int left = run_round();
-    if (block.error) std::rethrow_exception(block.error);
-    if (left == 0) return;
-    if (block.progress == before) {
-      throw std::runtime_error(std::to_string(left) + " threads of block " +
-                               std::to_string(block_index.x) + " wait in vain");
+}
+
+// Runs cluster.blocks, from block `first` of the grid on.
+void run_cluster(int threads, int64_t first) {
+  cluster.barrier = {};
+  cluster.error = nullptr;
+  cluster.living = static_cast<int>(cluster.blocks.size()) * threads;
+  for (size_t i = 0; i < cluster.blocks.size(); ++i) {
+    start(cluster.blocks[i], threads, first + static_cast<int64_t>(i), shared[i]);
+  }
+  while (cluster.living > 0) {
+    const int64_t before = cluster.progress;
+    for (Block& block : cluster.blocks) run_round(block);
+    if (cluster.error) std::rethrow_exception(cluster.error);
+    if (cluster.living > 0 && cluster.progress == before) {
+      throw std::runtime_error(std::to_string(cluster.living) + " threads of block " +
+                               std::to_string(first) + " wait in vain");
     }
   }
 }
 
 }  // namespace
 
-char* shared_memory() { return shared; }
+char* shared_memory() { return cluster.block->shared; }
 
-void made_progress() { ++block.progress; }
+char* shared_memory_of(int rank) { return cluster.blocks.at(static_cast<size_t>(rank)).shared; }
+
+int cluster_rank() { return static_cast<int>(cluster.block - cluster.blocks.data()); }
+
+void made_progress() { ++cluster.progress; }
 
 void fail(const char* what) {
   throw std::runtime_error(std::string(what) + ", block " + std::to_string(block_index.x) +
@@ -140,33 +165,51 @@ void fail(const char* what) {
 }
 
 void yield() {
-  const size_t me = block.current;
-  if (_setjmp(block.fibers[me].place) == 0) _longjmp(block.scheduler, 1);
-  enter(me);
+  Block& block = *cluster.block;
+  const size_t me = cluster.thread;
+  if (_setjmp(block.fibers[me].place) == 0) _longjmp(cluster.scheduler, 1);
+  enter(block, me);
 }
 
-void block_barrier() { block.barrier.wait(static_cast<int>(block.fibers.size())); }
+void block_barrier() {
+  cluster.block->barrier.wait(static_cast<int>(cluster.block->fibers.size()));
+}
 
-void named_barrier(int id, int threads) { block.named[id].wait(threads); }
+void cluster_barrier() {
+  Rendezvous& barrier = cluster.barrier;
+  const int64_t mine = barrier.passed;
+  ++barrier.arrived;
+  while (barrier.passed == mine) {
+    if (barrier.arrived == cluster.living) {  // others may still end
+      barrier.arrived = 0;
+      ++barrier.passed;
+      made_progress();
+    } else {
+      yield();
+    }
+  }
+}
 
-void warp_barrier() { block.warps[block.current / 32].barrier.wait(32); }
+void named_barrier(int id, int threads) { cluster.block->named[id].wait(threads); }
+
+void warp_barrier() { cluster.block->warps[cluster.thread / 32].barrier.wait(32); }
 
 const WarpValue* warp_exchange(const WarpValue& value) {
-  Warp& warp = block.warps[block.current / 32];
+  Warp& warp = cluster.block->warps[cluster.thread / 32];
   WarpValue* given = warp.given[warp.barrier.passed % 2];
-  given[block.current % 32] = value;
+  given[cluster.thread % 32] = value;
   warp.barrier.wait(32);
   return given;
 }
 
-void run(int64_t blocks, int threads, const std::function<void()>& kernel) {
-  block.kernel = &kernel;
-  block.fibers.resize(static_cast<size_t>(threads));
-  grid_size = dim3(static_cast<unsigned>(blocks));
-  for (int64_t b = 0; b < blocks; ++b) {
-    block_index = dim3(static_cast<unsigned>(b));
-    run_block(threads);
+void run(int64_t blocks, int cluster_blocks, int threads, const std::function<void()>& kernel) {
+  if (cluster_blocks > kMostClusterBlocks || blocks % cluster_blocks != 0) {
+    throw std::runtime_error("blocks do not fill clusters");
   }
+  cluster.kernel = &kernel;
+  cluster.blocks.resize(static_cast<size_t>(cluster_blocks));
+  grid_size = dim3(static_cast<unsigned>(blocks));
+  for (int64_t first = 0; first < blocks; first += cluster_blocks) run_cluster(threads, first);
 }
 
 }  // namespace engine::test::emulator

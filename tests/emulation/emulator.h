@@ -20,16 +20,22 @@
 namespace engine::test::emulator {
 
 inline constexpr int64_t kSharedBytes = 227 * 1024;
+inline constexpr int kMostClusterBlocks = 8;
 
 /// The place of the running thread.
 extern dim3 thread_index, block_index, grid_size;
 
-/// The running block's shared memory.
+/// The running block's shared memory, and that of a block of its cluster.
 char* shared_memory();
+char* shared_memory_of(int rank);
 
-/// Runs the blocks of a grid one after the other; each of `threads` threads calls `kernel`. Throws
-/// std::runtime_error where threads wait for each other in vain, or one of them throws.
-void run(int64_t blocks, int threads, const std::function<void()>& kernel);
+/// The running block's place in its cluster.
+int cluster_rank();
+
+/// Runs the clusters of a grid one after the other, of `cluster_blocks` blocks each; each of
+/// `threads` threads of a block calls `kernel`. Throws std::runtime_error where threads wait for
+/// each other in vain, or one of them throws.
+void run(int64_t blocks, int cluster_blocks, int threads, const std::function<void()>& kernel);
 
 /// Lets the other threads run.
 void yield();
@@ -41,6 +47,8 @@ void made_progress();
 [[noreturn]] void fail(const char* what);
 
 void block_barrier();
+/// Waits for all threads of the cluster that are not done.
+void cluster_barrier();
 void named_barrier(int id, int threads);
 void warp_barrier();
 /// Gives the 32-byte `value` to the warp; returns what all lanes gave, until the thread's next

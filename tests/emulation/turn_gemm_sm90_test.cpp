@@ -17,11 +17,11 @@ using Operand = std::conditional_t<sizeof(T) == 4, __half, T>;
 // Runs a kernel; false where it has no plan.
 template <typename T>
 bool launch_turned(Emulation<T>& emulation, const cuda::TurnKernel& kernel, bool streamed,
-                   bool join = false) {
+                   bool join = false, int splits = 1) {
   const Conv1dProblem& p = emulation.problem();
   const int64_t most = emulation.options().shared_bytes;
   cuda::TurnPlan plan =
-      cuda::plan_turn_gemm(p, kernel.tile, most > 0 ? most : kernel.shared_bytes, streamed);
+      cuda::plan_turn_gemm(p, kernel.tile, most > 0 ? most : kernel.shared_bytes, streamed, splits);
   if (!plan.valid) return false;
   if (join) {
     REQUIRE(plan.can_join(p));
@@ -76,7 +76,7 @@ Conv1dProblem draw_problem_for(cuda::TurnSource source, Random& random) {
 template <typename T, int kParts, cuda::TurnSource kSource>
 void check_random_problems(Precision precision, double most_error) {
   int computed = 0;
-  for (uint64_t seed = 0; seed < 30; ++seed) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
     for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<T, kParts>()) {
       if (kernel.tile.source != kSource) continue;
       Random random(500 + seed);
@@ -90,16 +90,17 @@ void check_random_problems(Precision precision, double most_error) {
       c.y_shift = random.integer(0, 17);
       c.blocks = random.integer(1, 3);
       const bool streamed = random.integer(1, 2) == 2;
+      const int splits = kSource == cuda::TurnSource::kUnits ? random.pick<int>({1, 1, 2}) : 1;
       if (seed % 3 == 0) c.shared_bytes = static_cast<int64_t>(120 + 2 * seed) * 1024;
-      INFO("seed ", seed, ", ", kernel.tile.rows, " rows, ", kernel.tile.columns,
-           " columns: ", to_string(c.problem));
+      INFO("seed ", seed, ", ", kernel.tile.rows, " rows, ", kernel.tile.columns, " columns, ",
+           splits, " splits: ", to_string(c.problem));
       const double error = Emulation<T>(c, random).run(
-          [&](Emulation<T>& e) { return launch_turned(e, kernel, streamed); });
+          [&](Emulation<T>& e) { return launch_turned(e, kernel, streamed, false, splits); });
       CHECK(error < most_error);
       if (error >= 0.0) ++computed;
     }
   }
-  CHECK(computed >= 45);
+  CHECK(computed >= 20);
 }
 
 }  // namespace
@@ -236,6 +237,42 @@ void check_joined_samples(Precision precision) {
 TEST_CASE("the Hopper GEMM of arranged units on many short samples") {
   check_joined_samples<float>(Precision::kTf32);
   check_joined_samples<__half>(Precision::kFp16);
+}
+
+// The stages of a tile shared by the blocks of a cluster, which are seven or four.
+template <typename T, int kParts>
+void check_split_tiles(Precision precision, double most_error) {
+  for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<T, kParts>()) {
+    if (kernel.tile.source != cuda::TurnSource::kUnits) continue;
+    for (const int splits : {2, 3, 4}) {
+      EmulatedCase c;
+      c.problem.batch = 2;
+      c.problem.in_channels = 200;
+      c.problem.out_channels = 70;
+      c.problem.in_length = c.problem.out_length = 100;
+      c.problem.kernel_size = 3;
+      c.problem.pad_left = c.problem.pad_right = 1;
+      c.problem.precision = precision;
+      c.problem.dtype = storage_dtype(precision);
+      c.y_shift = splits;
+      const bool join = kParts == 1 && splits == 3;
+      INFO(kernel.tile.rows, " rows, ", kernel.tile.columns, " columns, ",
+           kernel.tile.stage_channels, " channels, ", splits, " splits");
+      Random random(1000 + static_cast<uint64_t>(splits));
+      const double error = Emulation<T>(c, random).run([&](Emulation<T>& emulation) {
+        return launch_turned(emulation, kernel, false, join, splits);
+      });
+      const bool has_room = kernel.tile.rows * kernel.tile.columns * (splits - 1) <= 16384;
+      if (has_room) CHECK(error >= 0.0);
+      CHECK(error < most_error);
+    }
+  }
+}
+
+TEST_CASE("the Hopper GEMM of arranged units on tiles that are split") {
+  check_split_tiles<float, 1>(Precision::kTf32, 6e-4);
+  check_split_tiles<float, 2>(Precision::kFp32, 2e-7);
+  check_split_tiles<__half, 1>(Precision::kFp16, 6e-4);
 }
 
 // Few channels, and windows that lie partly or wholly before and behind the rows of x.

@@ -29,7 +29,7 @@ void place_taps(const TurnPlan& plan, TurnGemm& g) {
 void place_units(const TurnPlan& plan, int64_t groups, TurnGemm& g) {
   g.unit_pitch = plan.planes.unit_pitch() * kUnitBytes;
   g.sample_unit_bytes = plan.planes.sample_bytes(groups);
-  g.stage_unit_bytes = kUnitsOfStage * plan.planes.parts * g.unit_pitch;
+  g.stage_unit_bytes = plan.stage_units() * plan.planes.parts * g.unit_pitch;
   const int64_t plane_bytes = plan.stages * g.stage_unit_bytes;
   g.group_unit_bytes = plan.planes.count * plane_bytes;
   for (int w = 0; w < plan.windows; ++w) {
@@ -59,6 +59,7 @@ TurnGemm turn_gemm(const Conv1dProblem& p, const TurnPlan& plan) {
   g.joined = plan.joined();
   g.samples = static_cast<int>(p.batch);
   g.to_next_sample = p.out_channels * p.out_length - g.by_sample_elements.divisor();
+  g.splits = plan.splits;
   g.stages = plan.stages;
   g.window_count = plan.windows;
   g.slot_bytes = static_cast<int>(plan.slot_bytes());

@@ -78,6 +78,7 @@ struct TurnGemm {
   int tile_channels;
   int staged_pitch;  // bytes
   // Tiles.
+  int splits;  // blocks of a cluster, which share the stages of a tile
   int64_t tiles;
   int64_t column_tiles;
   int row_tiles;

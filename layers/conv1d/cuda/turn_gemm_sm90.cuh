@@ -11,7 +11,9 @@
 //
 // Threads: two warpgroups multiply: 64 rows each of a tile of 128, or half the columns of 64 rows.
 //   Of eight or nine more warps one starts copies, three or four turn windows, the others store;
-//   where units are arranged, four of each start copies and store, joined samples by elements.
+//   where units are arranged, four of each start copies and store, joined samples by elements. Of
+//   few tiles of units, each is split: a cluster of blocks shares its stages, and the others give
+//   their sums to the first one.
 // Shared memory: a ring of windows of x with what taps reach beside them; all weights, or a ring of
 //   those of the windows' taps; the results of a tile on their way to y. Once turned, a window is a
 //   valid operand at every position, so that it serves all its taps.
@@ -117,18 +119,20 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
   RingPosition at, weights_at;
   TapGroup next = p.tap_group[0];
   uint32_t parity = 1;  // of `stored`
-  RowFinish<Tile::kScales> finish(p, place_of(p, blockIdx.x, p.tile_channels), products);
-  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
+  const TurnShare<Tile> share(p);
+  RowFinish<Tile::kScales> finish(p, place_of(p, share.first_tile, p.tile_channels), products);
+  for (int64_t tile = share.first_tile; tile < p.tiles; tile += share.tile_step, parity ^= 1) {
     // A block that keeps its weights keeps its rows.
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     if (!p.resident) finish = RowFinish<Tile::kScales>(p, place, products);
     products.begin_tile(place, finish);
-    for (int stage = 0; stage < p.stages; ++stage) {
+    for (int stage = share.first_stage; stage < share.end_stage; ++stage) {
       for (int g = 0; g < p.tap_group_count; ++g) {
         const TapGroup group = next;
         next = p.tap_group[g + 1];
         const int weight_slot = p.resident ? stage : weights_at.slot;
-        products.multiply_group(group, at.slot, weight_slot, stage == 0 && g == 0, [&] {
+        const bool first = stage == share.first_stage && g == 0;
+        products.multiply_group(group, at.slot, weight_slot, first, [&] {
           if (!p.resident) shared.weights_loaded[weights_at.slot].wait(weights_at.parity);
           (Tile::kTurns ? shared.turned : shared.loaded)[at.slot].wait(at.parity);
         });
@@ -137,6 +141,8 @@ __device__ void multiply_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory
       }
     }
     products.finish();
+    if (share.rank > 0) return give_sums(products, share.rank);
+    if (is_split<Tile>(p)) add_sums(p, products);
     finish_tile(p, place_of(p, tile, p.tile_channels), finish, products);
     shared.stored[half].wait(parity);
     stage_tile(p, place_of(p, tile, p.tile_channels), products, staging);
@@ -158,8 +164,10 @@ __device__ void store_half(const TurnGemm& p, const GemmTilePlace& place, int ro
 
 template <typename Tile>
 __device__ void store_tiles(const TurnGemm& p, const TurnMemory<Tile>& memory, int warp) {
+  const TurnShare<Tile> share(p);
+  if (share.rank > 0) return;
   uint32_t parity = 0;
-  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x, parity ^= 1) {
+  for (int64_t tile = share.first_tile; tile < p.tiles; tile += share.tile_step, parity ^= 1) {
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     for (int half = 0; half < Tile::kRowGroups; ++half) {
       const int row = place.row + half * p.half_channels;
@@ -181,7 +189,11 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
 #if ENGINE_SM90A_CODE  // the table only offers the kernel where its code is sm_90a's
   const TurnMemory<Tile> memory(p, Tile::kRowGroups * Tile::kHalfBytes, dynamic_shared());
   if (threadIdx.x == 0) init_barriers<Tile>(p, *memory.shared);
-  __syncthreads();
+  if (is_split<Tile>(p)) {
+    cluster_barrier();
+  } else {
+    __syncthreads();
+  }
   if (threadIdx.x < Tile::kMultipliers) {
     take_registers<Tile::kMultiplierRegisters>();
     multiply_tiles<Tile>(p, memory);
@@ -217,14 +229,18 @@ void launch_turn_gemm(const TurnGemm& gemm, int64_t shared_bytes, int64_t blocks
   config.shared_bytes = shared_bytes + kTurnSharedBytes;
   config.stream = stream;
   config.begins_early = !Tile::kTurns;
+  config.cluster = gemm.splits;
   launch(turn_gemm_sm90_kernel<Tile>, config, gemm);
 }
 
-template <typename T, int kParts, TurnSource kSource, int kRows, int kColumns>
+template <typename T, int kParts, TurnSource kSource, int kRows, int kColumns,
+          int kStageChannels = kTurnChannels>
 TurnKernel turn_kernel_sm90() {
   constexpr int64_t kSharedBytes = 227 * 1024;
-  using Tile = TurnTile<T, kParts, kSource, kRows, kColumns>;
-  return {{kSource, kRows, kColumns}, kSharedBytes - kTurnSharedBytes, launch_turn_gemm<Tile>};
+  using Tile = TurnTile<T, kParts, kSource, kRows, kColumns, kStageChannels>;
+  return {{kSource, kRows, kColumns, kStageChannels},
+          kSharedBytes - kTurnSharedBytes,
+          launch_turn_gemm<Tile>};
 }
 
 /// Those of one type, with operands of kParts parts. Windows of units may have any columns.
@@ -237,6 +253,10 @@ std::vector<TurnKernel> turn_kernels_sm90() {
       turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, kColumns>(),
       turn_kernel_sm90<T, kParts, TurnSource::kUnits, 64, kColumns>()};
   if constexpr (kParts == 1) {
+    constexpr int kLong = 2 * kTurnChannels;
+    kernels.push_back(turn_kernel_sm90<T, 1, TurnSource::kUnits, 128, 128, kLong>());
+    kernels.push_back(turn_kernel_sm90<T, 1, TurnSource::kUnits, 64, 128, kLong>());
+    kernels.push_back(turn_kernel_sm90<T, 1, TurnSource::kUnits, 128, 192, kLong>());
     kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 192>());
     if constexpr (sizeof(T) == 4) {
       kernels.push_back(turn_kernel_sm90<T, kParts, TurnSource::kUnits, 128, 256>());

@@ -21,9 +21,9 @@ const GemmKernels<TurnKernel>& kernels() {
 // Everything that the order of the packed weights depends on, beside the layer. The order of taps
 // follows from their offsets.
 std::string weight_key(const Conv1dProblem& p, const TurnPlan& plan) {
-  return fmt::format("weight for turn gemm {} {} rows, {} planes, taps from {} by {}",
-                     to_string(p.precision), plan.rows, plan.planes.count, plan.fold.first,
-                     plan.fold.spacing);
+  return fmt::format("weight for turn gemm {} {} rows, {} channels, {} planes, taps from {} by {}",
+                     to_string(p.precision), plan.rows, plan.stage_channels, plan.planes.count,
+                     plan.fold.first, plan.fold.spacing);
 }
 
 }  // namespace
@@ -37,12 +37,15 @@ TurnChoice choose_turn_gemm(const Conv1dProblem& p, TurnSource source,
   };
   for (const TurnKernel& kernel : kernels().of(p.precision)) {
     if (kernel.tile.source != source) continue;
-    TurnPlan plan = plan_turn_gemm(p, kernel.tile, kernel.shared_bytes);
-    if (!plan.valid) continue;
-    consider(kernel, plan);
-    if (!plan.can_join(p)) continue;
-    plan.lay_tiles(p, true);
-    consider(kernel, plan);
+    for (int splits = 1; splits <= kMostTurnSplits; ++splits) {
+      TurnPlan plan = plan_turn_gemm(p, kernel.tile, kernel.shared_bytes, false, splits);
+      if (!plan.valid) break;
+      for (const bool join : {false, true}) {
+        if (join && !plan.can_join(p)) continue;
+        plan.lay_tiles(p, join);
+        if (plan.has_clusters(kMultiprocessors)) consider(kernel, plan);
+      }
+    }
   }
   return best;
 }

@@ -43,7 +43,7 @@ __device__ __forceinline__ void start_window(const TurnGemm& p, int position, in
 
 /// Units that each copying warp brings of a window.
 template <typename Tile>
-inline constexpr int kCopiedUnits = kUnitsOfStage* Tile::kOperandParts / Tile::kCopyingWarps;
+inline constexpr int kCopiedUnits = Tile::kStageUnits* Tile::kOperandParts / Tile::kCopyingWarps;
 
 /// What warp `warp` copies of units, of column 0 of a tile, in the first plane of its group.
 template <typename Tile>
@@ -111,11 +111,12 @@ __device__ void copy_stages(const TurnGemm& p, const TurnMemory<Tile>& memory, i
   TurnShared& shared = *memory.shared;
   RingPosition at, weights_at;
   TapGroup next = p.tap_group[0];
+  const TurnShare<Tile> share(p);
   if constexpr (!Tile::kTurns) await_previous_kernel();  // which arranges units
-  for (int64_t tile = blockIdx.x; tile < p.tiles; tile += gridDim.x) {
+  for (int64_t tile = share.first_tile; tile < p.tiles; tile += share.tile_step) {
     const GemmTilePlace place = place_of(p, tile, p.tile_channels);
     const char* units = Tile::kTurns ? nullptr : tile_units<Tile>(p, place, warp);
-    for (int stage = 0; stage < p.stages; ++stage) {
+    for (int stage = share.first_stage; stage < share.end_stage; ++stage) {
       for (int g = 0; g < p.tap_group_count; ++g) {
         const TapGroup group = next;
         next = p.tap_group[g + 1];

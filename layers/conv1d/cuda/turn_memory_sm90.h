@@ -15,7 +15,7 @@
 namespace engine::cuda {
 
 template <typename Element, int kOperandPartCount, TurnSource kFrom, int kRowCount,
-          int kColumnCount>
+          int kColumnCount, int kStageChannels = kTurnChannels>
 struct TurnTile {
   using T = Element;
   static constexpr bool kScales = sizeof(T) == 4;  // to f16, which is what is multiplied,
@@ -25,6 +25,8 @@ struct TurnTile {
   static constexpr int kTileColumns = kColumnCount;
   static constexpr bool kTurns = kFrom == TurnSource::kRows;  // else units are arranged
   static_assert(!kTurns || kTileColumns * sizeof(T) == kTurnColumnBytes);
+  static constexpr int kStageUnits = kStageChannels / kOperandUnit;  // of each part
+  static_assert(kStageUnits == kUnitsOfStage || (!kTurns && kOperandParts == 1));
   static constexpr int kMultipliers = 256;
   // A warpgroup has 64 rows of a tile, of all columns or half of them, in parts of which each is
   // computed by products of its own.
@@ -32,6 +34,7 @@ struct TurnTile {
   static constexpr int kColumns = kTileColumns * kRowGroups / 2;
   static constexpr int kPartColumns = kColumns % 128 == 0 ? 128 : kColumns;
   static constexpr int kParts = kColumns / kPartColumns;
+  static constexpr int kSumBytes = kRows * kTileColumns * static_cast<int>(sizeof(float));
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));
@@ -59,6 +62,7 @@ struct TurnShared {
   Barrier weights_used[kMostTurnRing];
   Barrier staged[2];  // a half tile's results
   Barrier stored[2];
+  Barrier split_sums;                    // of the other blocks of a cluster
   float inverse_scale[kMostTurnRing];    // of windows that are scaled
   uint32_t magnitude[2][kUnitsOfStage];  // of what the turning warps have, for windows in turns
 };
@@ -67,7 +71,33 @@ static_assert(sizeof(TurnShared) <= kTurnSharedBytes);
 
 /// Bytes of the weights of a tap of a stage.
 template <typename Tile>
-inline constexpr int kTapBytes = kUnitsOfStage* Tile::kOperandParts* Tile::kRows* kUnitBytes;
+inline constexpr int kTapBytes = Tile::kStageUnits* Tile::kOperandParts* Tile::kRows* kUnitBytes;
+
+/// Whether the blocks of a cluster share the stages of a tile.
+template <typename Tile>
+__device__ __forceinline__ bool is_split(const TurnGemm& p) {
+  return !Tile::kTurns && p.splits > 1;
+}
+
+/// What a block computes: whole tiles, or of tiles that are split the stages that are its rank's in
+/// a cluster, of one tile.
+template <typename Tile>
+struct TurnShare {
+  int rank = 0;
+  int64_t first_tile = blockIdx.x;
+  int64_t tile_step = gridDim.x;
+  int first_stage = 0;
+  int end_stage;
+
+  __device__ __forceinline__ explicit TurnShare(const TurnGemm& p) : end_stage(p.stages) {
+    if (!is_split<Tile>(p)) return;
+    rank = cluster_rank();
+    first_tile = blockIdx.x / p.splits;
+    tile_step = gridDim.x / p.splits;
+    first_stage = p.stages * rank / p.splits;
+    end_stage = p.stages * (rank + 1) / p.splits;
+  }
+};
 
 /// Where everything lies in shared memory. Windows begin at multiples of 1024.
 template <typename Tile>
@@ -75,13 +105,16 @@ struct TurnMemory {
   uint32_t staging;
   uint32_t windows;
   char* weights;
+  uint32_t split_sums;
   TurnShared* shared;
 
   __device__ __forceinline__ TurnMemory(const TurnGemm& p, int staging_bytes, char* memory) {
     staging = shared_address(memory);
     windows = staging + staging_bytes;
     weights = memory + staging_bytes + p.ring * p.slot_bytes;
-    shared = reinterpret_cast<TurnShared*>(weights + p.weight_ring * p.weight_slot_bytes);
+    char* behind = weights + p.weight_ring * p.weight_slot_bytes;
+    split_sums = shared_address(behind);
+    shared = reinterpret_cast<TurnShared*>(behind + (p.splits - 1) * Tile::kSumBytes);
   }
   __device__ __forceinline__ uint32_t window(const TurnGemm& p, int slot) const {
     return windows + slot * p.slot_bytes;
@@ -104,6 +137,10 @@ __device__ __forceinline__ void init_barriers(const TurnGemm& p, TurnShared& sha
   for (int half = 0; half < 2; ++half) {
     shared.staged[half].init(Tile::kMultipliers / Tile::kRowGroups);
     shared.stored[half].init(32 * Tile::kStoringWarps);
+  }
+  if (is_split<Tile>(p)) {
+    shared.split_sums.init(1);
+    shared.split_sums.arrive_and_expect((p.splits - 1) * Tile::kSumBytes);
   }
   fence_barrier_init();
 }

@@ -135,13 +135,13 @@ void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, boo
   constexpr int kFewestStages = 3;       // with resident weights
   constexpr int64_t kMostRowTiles = 64;  // of all groups: a block keeps the weights of one
   constexpr int kGroupBytes = 64 << 10;  // of windows whose weights are loaded in several groups
-  const int64_t bytes = shared_bytes - plan.staging_bytes();
+  const int64_t bytes = shared_bytes - plan.staging_bytes() - plan.split_sum_bytes();
   lay_groups(plan, kMostTurnTaps);
   plan.weight_slot_bytes = plan.weight_bytes;
   plan.weight_ring = plan.stages;
   plan.ring = slots_within(bytes - plan.stages * plan.weight_bytes, plan.slot_bytes());
-  plan.resident =
-      !streamed && plan.row_tiles * groups <= kMostRowTiles && plan.ring >= kFewestStages;
+  plan.resident = !streamed && plan.splits == 1 && plan.row_tiles * groups <= kMostRowTiles &&
+                  plan.ring >= kFewestStages;
   if (plan.resident) return;
   const int group_taps = std::max(1, static_cast<int>(kGroupBytes / plan.tap_bytes()));
   int most = most_group_taps(plan);
@@ -156,7 +156,8 @@ void lay_shared_memory(TurnPlan& plan, int64_t groups, int64_t shared_bytes, boo
 }
 
 // What a tile costs a multiprocessor, in cycles. Fitted to layers of bench/conv1d_gpu.csv,
-// bench/conv1d_gpu_extra.csv and bench/conv1d_gpu_networks.csv on an H200.
+// bench/conv1d_gpu_extra.csv, bench/conv1d_gpu_networks.csv and bench/conv1d_gpu_short.csv on an
+// H200.
 struct TurnCosts {
   double tile;        // sums are finished,
   double row;         // and put into shared memory, for each row of 128 columns,
@@ -164,17 +165,19 @@ struct TurnCosts {
   double window;      // operands are looked up and awaited
   double tap;         // beside its products
   double addition;    // of two parts: the products of a group are awaited and added
+  double l2_bytes_per_cycle = 45.0;
+  double copy_latency = 1400.0;  // from when a slot is free until it is full again
 };
-constexpr double kL2BytesPerCycle = 45.0;
-constexpr double kCopyLatency = 1400.0;  // from when a slot is free until it is full again
 
 TurnCosts costs_of(const TurnPlan& plan) {
   const bool turns = plan.source == TurnSource::kRows;
   if (!plan.scales()) {
-    return turns ? TurnCosts{510, 7.8, 16, 470, 0, 0} : TurnCosts{550, 10, 11, 220, 37, 0};
+    return turns ? TurnCosts{510, 7.8, 16, 470, 0, 0}
+                 : TurnCosts{1600, 8.2, 11, 330, 0, 0, 60, 1050};
   }
   if (plan.parts == 1) {
-    return turns ? TurnCosts{530, 11, 15, 820, 19, 0} : TurnCosts{1810, 13, 23, 280, 31, 0};
+    return turns ? TurnCosts{530, 11, 15, 820, 19, 0}
+                 : TurnCosts{1750, 17, 22, 355, 0, 0, 60, 1050};
   }
   return turns ? TurnCosts{390, 14, 27, 380, 46, 700} : TurnCosts{1140, 12, 17, 470, 141, 474};
 }
@@ -190,10 +193,18 @@ int additions(const TurnPlan& plan, int window) {
 
 // What a window takes at least, as copies to its slots are under way one after the other. Of the
 // slots one is in use.
-double ring_cycles(const TurnPlan& plan, int window) {
+double ring_cycles(const TurnPlan& plan, int window, double latency) {
   const int groups = plan.first_group[window + 1] - plan.first_group[window];
-  const double weights = plan.resident ? 0.0 : kCopyLatency * groups / (plan.weight_ring - 1);
-  return std::max(kCopyLatency / (plan.ring - 1), weights);
+  const double weights = plan.resident ? 0.0 : latency * groups / (plan.weight_ring - 1);
+  return std::max(latency / (plan.ring - 1), weights);
+}
+
+// What the first block of a cluster takes to add up the others' sums.
+double adding_cycles(const TurnPlan& plan) {
+  constexpr double kMeeting = 2200.0;
+  constexpr double kBytesPerCycle = 25.0;
+  if (plan.splits == 1) return 0.0;
+  return kMeeting + static_cast<double>(plan.split_sum_bytes()) / kBytesPerCycle;
 }
 
 // A tile is multiplied while the one before is stored.
@@ -202,7 +213,9 @@ double tile_cycles(const TurnPlan& plan) {
   const TurnCosts costs = costs_of(plan);
   const double elements = static_cast<double>(plan.rows) * plan.columns;
   const int part_products = plan.parts == 2 ? 3 : 1;
-  const double tap_products = costs.tap + elements * kTurnOperandBytes * part_products / 128.0;
+  // 2048 multiply-adds a cycle.
+  const double products = elements * plan.stage_channels * part_products / 2048.0;
+  const double tap_products = costs.tap + products;
   const double row = plan.phases() > 1 ? costs.phased_row : costs.row;
   double cycles = costs.tile + row * plan.rows * plan.columns / 128.0;
   for (int w = 0; w < plan.windows; ++w) {
@@ -210,10 +223,11 @@ double tile_cycles(const TurnPlan& plan) {
     const int64_t streamed = plan.resident ? 0 : taps * plan.tap_bytes();
     const auto bytes = static_cast<double>(plan.slot_bytes() + streamed);
     const double added = costs.addition * elements / kTileElements * additions(plan, w);
-    const double copies = std::max(bytes / kL2BytesPerCycle, ring_cycles(plan, w));
-    cycles += plan.stages * (costs.window + std::max(taps * tap_products + added, copies));
+    const double copies =
+        std::max(bytes / costs.l2_bytes_per_cycle, ring_cycles(plan, w, costs.copy_latency));
+    cycles += plan.block_stages() * (costs.window + std::max(taps * tap_products + added, copies));
   }
-  return cycles;
+  return cycles + adding_cycles(plan);
 }
 
 // The first or the second part of a scaled weight.
@@ -246,14 +260,21 @@ bool copies_bring(const Conv1dProblem& p, const TurnPlan& plan) {
 }  // namespace
 
 int64_t TurnPlan::blocks(const Conv1dProblem& p, int64_t multiprocessors) const {
+  if (splits > 1) return tiles * splits;
   return persistent_blocks(tiles, resident ? row_tiles * p.groups : 1, multiprocessors);
 }
 
 bool TurnPlan::can_join(const Conv1dProblem& p) const {
-  const bool alike = p.out_channels * p.out_length % unit_width() == 0;
   const int64_t all_columns = p.batch * planes.length;
-  return source == TurnSource::kUnits && parts == 1 && alike && p.batch > 1 &&
-         sample_columns < columns && all_columns <= INT32_MAX;
+  return source == TurnSource::kUnits && parts == 1 && p.batch > 1 && sample_columns < columns &&
+         all_columns <= INT32_MAX;
+}
+
+bool TurnPlan::has_clusters(int64_t multiprocessors) const {
+  // A cluster lies in one part of the chip, and parts have multiprocessors over: of 132 an H200 has
+  // room for 66 clusters of two, 39 of three, 30 of four, 17 of six and 15 of eight, says
+  // cudaOccupancyMaxActiveClusters().
+  return splits == 1 || tiles * splits <= multiprocessors * 4 / 5;
 }
 
 void TurnPlan::lay_tiles(const Conv1dProblem& p, bool join) {
@@ -265,29 +286,33 @@ void TurnPlan::lay_tiles(const Conv1dProblem& p, bool join) {
 }
 
 TurnPlan plan_turn_gemm(const Conv1dProblem& p, const TurnTileSize& tile, int64_t shared_bytes,
-                        bool streamed) {
+                        bool streamed, int splits) {
   TurnPlan plan;
+  plan.splits = splits;
   plan.source = tile.source;
   plan.fold = fold_phases(tap_problem(p).taps, 1);
   plan.size = static_cast<int>(size_of(p.dtype));
   plan.parts = p.precision == Precision::kFp32 ? 2 : 1;
   plan.columns = tile.columns;
+  plan.stage_channels = tile.stage_channels;
   if (plan.fold.taps > kMostTurnTaps || !in_range(p, plan)) return plan;
   if (plan.source == TurnSource::kRows ? !copies_bring(p, plan) : !lay_planes(plan)) return plan;
   if (!lay_windows(plan)) return plan;
-  plan.stages = static_cast<int>(ceil_divide(p.group_inputs(), kTurnChannels));
+  plan.stages = static_cast<int>(ceil_divide(p.group_inputs(), plan.stage_channels));
   plan.rows = tile.rows;
   plan.weight_bytes = plan.taps * plan.tap_bytes();
   plan.half_channels = kTurnHalfRows / plan.phases();
   plan.row_tiles = static_cast<int>(ceil_divide(p.group_outputs(), plan.tile_channels()));
   plan.sample_columns = ceil_divide(p.out_length + plan.fold.lead, plan.fold.phases);
-  plan.planes.units = plan.stages * kUnitsOfStage;
+  plan.planes.units = plan.stages * plan.stage_units();
   plan.planes.parts = plan.parts;
   plan.planes.length = plane_length(plan);
   plan.lay_tiles(p, false);
   lay_shared_memory(plan, p.groups, shared_bytes, streamed);
   plan.tile_cycles = tile_cycles(plan);
-  plan.valid = plan.ring >= 2 && (plan.resident || plan.weight_ring >= 2);
+  const bool can_split = plan.source == TurnSource::kUnits && splits <= plan.stages;
+  plan.valid =
+      (splits == 1 || can_split) && plan.ring >= 2 && (plan.resident || plan.weight_ring >= 2);
   return plan;
 }
 
@@ -313,14 +338,14 @@ void pack_turn_weights(const Conv1dProblem& p, const TurnPlan& plan,
   };
   const int width = kUnitBytes / kTurnOperandBytes;
   const auto pack_tap = [&](int64_t g, int64_t row_tile, int64_t stage, int u) {
-    for (int unit = 0; unit < plan.parts * kTurnChannels / width; ++unit) {
-      const int part = unit * width / kTurnChannels;
+    for (int unit = 0; unit < plan.parts * plan.stage_channels / width; ++unit) {
+      const int part = unit * width / plan.stage_channels;
       for (int place = 0; place < plan.rows; ++place) {
         const int64_t first =
             row_tile * plan.tile_channels() + place / kTurnHalfRows * plan.half_channels;
         const int row = turn_row_at(place % kTurnHalfRows, plan.phases() > 1);
         for (int e = 0; e < width; ++e) {
-          const int64_t c = stage * kTurnChannels + unit * width % kTurnChannels + e;
+          const int64_t c = stage * plan.stage_channels + unit * width % plan.stage_channels + e;
           *packed++ = element(g, first, row, c, u, part);
         }
       }

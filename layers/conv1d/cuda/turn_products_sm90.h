@@ -26,8 +26,8 @@ struct TurnOperands {
   template <typename Tile>
   __device__ __forceinline__ TurnOperands(const TurnGemm& p, const TurnMemory<Tile>& memory,
                                           int slot, int weight_slot, int half, int column)
-      : window(uniform(memory.window(p, slot) / kUnitBytes + column)),
-        weights(uniform(memory.weights_at(p, weight_slot) / kUnitBytes + half * kTurnHalfRows)) {}
+      : window(uniform(unit_of_block(memory.window(p, slot)) + column)),
+        weights(uniform(unit_of_block(memory.weights_at(p, weight_slot)) + half * kTurnHalfRows)) {}
   __device__ __forceinline__ TurnOperands(const TurnOperands& group, TapUnits tap)
       : window(group.window + tap.window), weights(group.weights + tap.weights) {}
 };
@@ -72,7 +72,7 @@ struct TurnProducts {
     const TurnOperands operands(group, p.tap_units[tap]);
     wgmma_fence();
 #pragma unroll
-    for (int unit = 0; unit < kUnitsOfStage; unit += 2) {
+    for (int unit = 0; unit < Tile::kStageUnits; unit += 2) {
       const uint64_t a = wgmma_descriptor(operands.weights + unit * Tile::kRows + kWeightStep);
 #pragma unroll
       for (int i = 0; i < Tile::kParts; ++i) {
@@ -213,6 +213,51 @@ struct SplitProducts {
     }
   }
 };
+
+/// The sums of a thread, by fours.
+template <typename Products, typename Use>
+__device__ __forceinline__ void for_each_four(Products& products, const Use& use) {
+#pragma unroll
+  for (int part = 0; part < Products::Tile::kParts; ++part) {
+#pragma unroll
+    for (int i = 0; i < Products::Tile::kPartColumns / 8; ++i) {
+      use(part * (Products::Tile::kPartColumns / 8) + i, products.sums[part] + 4 * i);
+    }
+  }
+}
+
+/// Where the first block of a cluster has four sums of this thread from block `rank`: those of all
+/// threads side by side.
+template <typename Tile>
+__device__ __forceinline__ uint32_t split_sums(const TurnMemory<Tile>& memory, int rank, int four) {
+  const uint32_t first = memory.split_sums + (rank - 1) * Tile::kSumBytes;
+  return first + (four * Tile::kMultipliers + threadIdx.x) * static_cast<uint32_t>(sizeof(float4));
+}
+
+/// Gives the sums of a block to the first one of its cluster.
+template <typename Products>
+__device__ __forceinline__ void give_sums(Products& products, int rank) {
+  for_each_four(products, [&](int four, const float* sums) {
+    store_of_rank(0, split_sums(products.memory, rank, four), {sums[0], sums[1], sums[2], sums[3]},
+                  products.memory.shared->split_sums);
+  });
+}
+
+/// Adds up what the other blocks of the cluster give.
+template <typename Products>
+__device__ __forceinline__ void add_sums(const TurnGemm& p, Products& products) {
+  products.memory.shared->split_sums.wait(0);
+#pragma unroll 1
+  for (int rank = 1; rank < p.splits; ++rank) {
+    for_each_four(products, [&](int four, float* sums) {
+      const float4 given = load_shared_four(split_sums(products.memory, rank, four));
+      sums[0] += given.x;
+      sums[1] += given.y;
+      sums[2] += given.z;
+      sums[3] += given.w;
+    });
+  }
+}
 
 /// The inverse scale of a warpgroup's columns [8 lane, 8 lane + 8), which are of one sample.
 template <typename Products>

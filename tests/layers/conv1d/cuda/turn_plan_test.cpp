@@ -160,8 +160,9 @@ TEST_CASE("arranged planes hold what every tap reads, where plans look for it") 
                                 : (p.in_length + 2 * p.pad_left - span) / p.stride + 1;
     if (p.out_length < 1 || p.in_length + 2 * p.pad_left < span) continue;
     CAPTURE(to_string(p));
+    const int channels = random.pick<int>({32, 64});
     const cuda::TurnPlan plan =
-        cuda::plan_turn_gemm(p, {cuda::TurnSource::kUnits, 128, 192}, kSharedBytes);
+        cuda::plan_turn_gemm(p, {cuda::TurnSource::kUnits, 128, 192, channels}, kSharedBytes);
     if (!plan.valid) continue;
     ++valid;
     const cuda::UnitPlanes& planes = plan.planes;
@@ -176,6 +177,8 @@ TEST_CASE("arranged planes hold what every tap reads, where plans look for it") 
     }
     CHECK(plan.taps == plan.fold.taps);
     CHECK(planes.first == plan.fold.first);
+    CHECK(plan.stages * channels >= p.group_inputs());
+    CHECK(planes.units == plan.stages * channels / cuda::kOperandUnit);
     CHECK(plan.shared_bytes() <= kSharedBytes);
     CHECK(plan.column_tiles * plan.advance >= columns);
     CHECK(plan.row_tiles * plan.tile_channels() >= p.group_outputs());
@@ -185,12 +188,13 @@ TEST_CASE("arranged planes hold what every tap reads, where plans look for it") 
 
 TEST_CASE("the rows of a tile are channels with all their phases") {
   for (const int64_t stride : {1, 2, 3, 5, 8, 12}) {
+    const int channels = stride % 2 == 0 ? 64 : 32;
     Conv1dProblem p = problem(2 * stride, 1, 0);
     p.transposed = true;
     p.stride = stride;
     p.out_length = (p.in_length + 1) * stride;
     const cuda::TurnPlan plan =
-        cuda::plan_turn_gemm(p, {cuda::TurnSource::kUnits, 128, 256}, kSharedBytes);
+        cuda::plan_turn_gemm(p, {cuda::TurnSource::kUnits, 128, 192, channels}, kSharedBytes);
     REQUIRE(plan.valid);
     CHECK(plan.taps == 2);
     std::vector<float> packed(static_cast<size_t>(turn_weight_count(p, plan)));
@@ -206,6 +210,30 @@ TEST_CASE("the rows of a tile are channels with all their phases") {
     }
     CHECK(found == expected);
   }
+}
+
+TEST_CASE("few tiles of arranged units are split among the blocks of clusters") {
+  Conv1dProblem p = problem(3, 1, 1);
+  p.in_channels = 200;  // seven stages
+  p.in_length = p.out_length = 300;
+  const cuda::TurnTileSize tile{cuda::TurnSource::kUnits, 64, 128};
+  const cuda::TurnPlan whole = cuda::plan_turn_gemm(p, tile, kSharedBytes);
+  CHECK(whole.resident);
+  CHECK(whole.blocks(p, 132) == 3);
+  for (int splits = 2; splits <= 5; ++splits) {
+    const cuda::TurnPlan plan = cuda::plan_turn_gemm(p, tile, kSharedBytes, false, splits);
+    REQUIRE(plan.valid);
+    CHECK_FALSE(plan.resident);
+    CHECK(plan.blocks(p, 132) == 3 * splits);
+    CHECK(plan.block_stages() * splits >= 7);
+    CHECK(plan.split_sum_bytes() == (splits - 1) * 64 * 128 * 4);
+    CHECK(plan.shared_bytes() <= kSharedBytes);
+    CHECK(plan.has_clusters(132));
+    CHECK_FALSE(plan.has_clusters(3 * splits));
+  }
+  CHECK_FALSE(cuda::plan_turn_gemm(p, tile, kSharedBytes, false, 8).valid);
+  const cuda::TurnTileSize rows{cuda::TurnSource::kRows, 64, 256};
+  CHECK_FALSE(cuda::plan_turn_gemm(problem(3, 1, 1), rows, kSharedBytes, false, 2).valid);
 }
 
 TEST_CASE("weights of many taps in f32 come in groups") {

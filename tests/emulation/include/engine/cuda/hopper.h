@@ -56,6 +56,17 @@ static_assert(sizeof(Barrier) == 8);
 
 inline void named_barrier(int id, int threads) { test::emulator::named_barrier(id, threads); }
 
+inline int cluster_rank() { return test::emulator::cluster_rank(); }
+inline void cluster_barrier() { test::emulator::cluster_barrier(); }
+inline void store_of_rank(int rank, uint32_t address, float4 four, Barrier& barrier) {
+  if (address % 16 != 0 || int64_t{address} + 16 > test::emulator::kSharedBytes) {
+    test::emulator::fail("a store leaves the shared memory of another block");
+  }
+  char* there = test::emulator::shared_memory_of(rank);
+  std::memcpy(there + address, &four, sizeof four);
+  reinterpret_cast<Barrier*>(there + shared_address(&barrier))->come(sizeof four);
+}
+
 inline void fence_barrier_init() {}
 inline void fence_proxy_async() {}
 
@@ -178,6 +189,11 @@ inline char* shared_unit(uint32_t address) {
   }
   return test::emulator::shared_memory() + address;
 }
+inline float4 load_shared_four(uint32_t address) {
+  float4 four;
+  std::memcpy(&four, shared_unit(address), sizeof four);
+  return four;
+}
 inline void store_shared(uint32_t address, uint32_t word) {
   if (address % 4 != 0 || int64_t{address} + 4 > test::emulator::kSharedBytes) {
     test::emulator::fail("a store leaves shared memory");
@@ -242,6 +258,8 @@ inline void store_matrices(uint32_t row, const uint32_t (&words)[4]) {
     std::memcpy(shared_unit(row) + 4 * t, &word, sizeof word);
   }
 }
+
+inline uint32_t unit_of_block(uint32_t address) { return address / 16; }
 
 inline uint64_t wgmma_descriptor(uint32_t start_and_k_step) {
   constexpr uint32_t kMost = 1 << 14;

@@ -12,6 +12,7 @@ struct LaunchConfig {
   int64_t shared_bytes = 0;
   cudaStream_t stream = nullptr;
   bool begins_early = false;
+  int cluster = 1;
 };
 
 inline void let_next_kernel_begin() {}
@@ -22,7 +23,7 @@ void launch(Kernel kernel, const LaunchConfig& config, const Arguments&... argum
   if (config.shared_bytes > test::emulator::kSharedBytes) {
     test::emulator::fail("too much shared memory");
   }
-  test::emulator::run(config.grid_x, config.block, [&] { kernel(arguments...); });
+  test::emulator::run(config.grid_x, config.cluster, config.block, [&] { kernel(arguments...); });
 }
 
 }  // namespace engine::cuda

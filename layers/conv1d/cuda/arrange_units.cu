@@ -28,7 +28,7 @@ namespace engine::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kDrawnOfThread = 16;  // values from which a scale is drawn
+constexpr int kDrawnOfThread = 8;  // values from which a scale is drawn
 
 // x and its planes.
 struct Arrangement {
@@ -185,6 +185,7 @@ __global__ void __launch_bounds__(kThreads)
     arrange_units_kernel(const __grid_constant__ Arrangement a, const T* x, uint4* target) {
   let_next_kernel_begin();
   const UnitPair<T> units(a, blockIdx.x, x, target);
+  if constexpr (sizeof(T) == 4) await_previous_kernel();  // for scales
   store_unit(a, units.one);
   store_unit(a, units.other);
 }
@@ -212,6 +213,7 @@ __global__ void __launch_bounds__(kThreads)
 // Draws the scale of a sample and group, of `length` values, for each block.
 __global__ void __launch_bounds__(kThreads)
     draw_scales_kernel(const float* x, int64_t length, UnitScales scales) {
+  let_next_kernel_begin();
   constexpr int kDrawn = kThreads * kDrawnOfThread;
   const float* values = x + blockIdx.x * length;
   const int64_t step = (length + kDrawn - 1) / kDrawn;
@@ -245,7 +247,7 @@ void draw_scales(const Conv1dProblem& p, const float* x, const UnitScales& scale
 
 void arrange_again(const Arrangement& arrangement, const float* x, uint4* target, int64_t blocks,
                    CudaStream stream) {
-  constexpr int64_t kMostBlocks = 1024;  // that a chip has at once
+  constexpr int64_t kMostBlocks = 264;  // more take longer to start than what they mostly find
   LaunchConfig config{"arrange_again", std::min(blocks, kMostBlocks)};
   config.block = kThreads;
   config.stream = stream;
@@ -290,7 +292,10 @@ void arrange_units(const Conv1dProblem& p, const UnitPlanes& planes, const void*
     using T = std::remove_pointer_t<decltype(type)>;
     const auto* values = static_cast<const T*>(x);
     auto* units = static_cast<uint4*>(target);
-    if constexpr (sizeof(T) == 4) draw_scales(p, values, scales, stream);
+    if constexpr (sizeof(T) == 4) {
+      draw_scales(p, values, scales, stream);
+      config.begins_early = true;
+    }
     launch(arrange_units_kernel<T>, config, arrangement, values, units);
     if constexpr (sizeof(T) == 4) {
       arrange_again(arrangement, values, units, config.grid_x, stream);

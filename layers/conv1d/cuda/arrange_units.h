@@ -15,9 +15,10 @@ inline constexpr int kOperandUnit = 8;  // channels of a unit
 inline constexpr int kUnitsOfStage = 4;
 
 /// [sample][group][plane][stage][part][unit of channels][position] units, or of joined samples
-/// [group][plane][stage][part][unit of channels][sample][position]: a stage has kUnitsOfStage of
-/// each part, of f32 in f16 (half_parts.h) one or two. Position j of plane r is input position
-/// j stride + first + remainder[r], padding included; channels that do not exist are zeros.
+/// [group][plane][stage][part][unit of channels][sample][position]: of two parts, which f32 in f16
+/// may have (half_parts.h), a stage has kUnitsOfStage of each. Position j of plane r is input
+/// position j stride + first + remainder[r], padding included; channels that do not exist are
+/// zeros.
 struct UnitPlanes {
   int count = 0;
   int64_t stride = 1;

@@ -139,7 +139,7 @@ bool fits(const DepthwiseTiles& cut) {
 double tile_seconds(const Conv1dProblem& p, const DepthwiseTiles& cut) {
   constexpr double kLaunch = 4e-6;  // with a block's waits for all of its threads
   constexpr double kBytesPerSecond = 3.9e12;
-  constexpr double kPerRow = 0.12e-9;
+  constexpr double kPerRow = 0.37e-9;
   const bool f32 = p.dtype == DType::kF32;
   const bool wide = cut.per_thread == 15;
   const double base = f32 ? (wide ? 1.65e-12 : 2.1e-12) : (wide ? 1.25e-12 : 1.85e-12);

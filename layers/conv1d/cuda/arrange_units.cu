@@ -9,7 +9,7 @@
 //   by (b, g, u, j, r), r fastest, so that warps read neighbouring positions of a channel. Of
 //   several planes the two are neighbours, read together where they lie at an even element; of one
 //   plane, where units are stored side by side, they are a block apart. A block draws the scale of
-//   a sample and group, by largest magnitudes of its warps in shared memory.
+//   a sample and group, by largest magnitudes of its warps in shared memory; x is read meanwhile.
 // Precision: as x is stored; of f32 11 or 22 bits (half_parts.h).
 // Bytes: x read once and written once, where taps read every position; limited by that.
 // Requires: nothing; blocks are counted in 64 bits within grid.x.

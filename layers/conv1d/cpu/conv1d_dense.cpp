@@ -105,6 +105,15 @@ double wait_cycles(const TapProblem& p, int64_t rows) {
   return 0.5 * inputs * std::max(1.0 - products / kHidden, 0.0);
 }
 
+// What inputs take that are read where they are, a few columns of all channels at a time: the
+// memory does not foresee that, but for rows of a line or two.
+double scattered_cycles(const TapProblem& p) {
+  constexpr double kInput = 6.0, kFewFloats = 32.0;
+  if (p.in_length > kLongestInPlace) return 0.0;
+  const double far = static_cast<double>(p.in_length) - kFewFloats;
+  return kInput * static_cast<double>(p.group_inputs) * std::max(far, 0.0);
+}
+
 // The weights' way from behind the second-level cache, for every tile of `tile` columns.
 double weight_cycles(const TapProblem& p, int64_t tile) {
   constexpr double kCacheBytes = 512e3;
@@ -150,8 +159,9 @@ double seconds_channels(const Conv1dProblem& problem) {
   // Strided rows are copied as they are, or taken apart.
   const double strided = keeps_strides(p) ? 0.5 : 4.0;
   const double pack = pack_cycles(p) * (p.taps.in_stride() == 1 ? 1.0 : strided);
+  const double least = scattered_cycles(p);
   return seconds(p, 2 * loop.columns, pack, [&](int64_t rows, int64_t columns, double steps) {
-    return channel_blocks(p, loop, rows, columns, steps);
+    return std::max(channel_blocks(p, loop, rows, columns, steps), least);
   });
 }
 

@@ -223,7 +223,6 @@ int64_t DenseConvolution::most_columns() const {
 bool DenseConvolution::can_read_in_place() const {
   constexpr int64_t kFewChannels = 8;
   constexpr int64_t kMaxFloats = int64_t{1} << 28;
-  constexpr int64_t kMaxLength = 4096;
   constexpr int64_t kTwoLines = 32;
   constexpr int64_t kPageFloats = 1024;
   constexpr int64_t kPages = 64;
@@ -234,10 +233,10 @@ bool DenseConvolution::can_read_in_place() const {
         ceil_divide(problem_.group_inputs * std::min(problem_.in_length, kPageFloats), kPageFloats);
     const int64_t products = most_rows(problem_) * problem_.taps.phase(0).count;
     if (pages > kPages && products >= kProducts) return false;
-    return problem_.in_length <= kMaxLength && problem_.in_length % kTwoLines != 0;
+    return problem_.in_length <= kLongestInPlace && problem_.in_length % kTwoLines != 0;
   }
   const int64_t longest =
-      problem_.group_inputs <= kFewChannels ? kMaxFloats / kFewChannels : kMaxLength;
+      problem_.group_inputs <= kFewChannels ? kMaxFloats / kFewChannels : kLongestInPlace;
   return problem_.in_length <= longest;
 }
 

@@ -43,6 +43,9 @@ std::vector<PhaseRun> phase_runs(const TapProblem& problem);
 /// nothing.
 bool keeps_strides(const TapProblem& problem);
 
+/// Longer rows of more than a few channels are packed.
+inline constexpr int64_t kLongestInPlace = 4096;
+
 /// A TapProblem cut into chunks and tiles. Immutable; run() may be called from many threads.
 class DenseConvolution {
  public:

@@ -84,8 +84,8 @@ TEST_CASE("gathered operands suit strided layers of many channels") {
   p.stride = 2;
   p.in_length = 31999;
   p.out_length = 15999;
-  for (const Precision precision :
-       {Precision::kFp32, Precision::kTf32, Precision::kFp16, Precision::kBf16}) {
+  // In TF32 arranged ones take as long.
+  for (const Precision precision : {Precision::kFp32, Precision::kFp16, Precision::kBf16}) {
     p.precision = precision;
     p.dtype = storage_dtype(precision);
     CHECK(std::string(select_conv1d(p, Device::Type::kCuda).kernel->name) ==

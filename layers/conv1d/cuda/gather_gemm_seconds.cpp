@@ -134,6 +134,7 @@ double handing_cycles(const Conv1dProblem& p, const GemmPlan& plan, const GemmTi
 double block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan& plan,
                     const GemmDeal& deal) {
   constexpr double kLeastTile = 3900.0;  // warps find out about it
+  constexpr double kExchange = 3000.0;   // pieces wait for each other
   constexpr double kExchangedBytesPerCycle = 35.0;
   const int64_t rounds = ceil_divide(deal.whole_tiles, deal.blocks);
   const int64_t cut = deal.cut_tiles > 0 ? 1 : 0;
@@ -142,7 +143,8 @@ double block_cycles(const Conv1dProblem& p, const GemmTile& tile, const GemmPlan
   const double handing = handing_cycles(p, plan, tile);
   const double whole = std::max(kLeastTile, plan.stages() * stage + handing);
   const double sums = 4.0 * deal.pieces * tile.rows * tile.columns;
-  const double piece = deal.piece_stages * stage + handing + sums / kExchangedBytesPerCycle;
+  const double piece =
+      deal.piece_stages * stage + handing + kExchange + sums / kExchangedBytesPerCycle;
   return static_cast<double>(rounds) * whole + static_cast<double>(cut) * piece;
 }
 

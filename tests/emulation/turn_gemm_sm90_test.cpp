@@ -73,6 +73,18 @@ Conv1dProblem draw_problem_for(cuda::TurnSource source, Random& random) {
   return draw_turn_problem<T>(random);
 }
 
+// To 70 channels, as long as the input.
+EmulatedCase three_taps(int64_t batch, int64_t channels, int64_t length) {
+  EmulatedCase c;
+  c.problem.batch = batch;
+  c.problem.in_channels = channels;
+  c.problem.out_channels = 70;
+  c.problem.in_length = c.problem.out_length = length;
+  c.problem.kernel_size = 3;
+  c.problem.pad_left = c.problem.pad_right = 1;
+  return c;
+}
+
 template <typename T, int kParts, cuda::TurnSource kSource>
 void check_random_problems(Precision precision, double most_error) {
   int computed = 0;
@@ -134,12 +146,7 @@ TEST_CASE("the Hopper GEMM of turned and arranged operands on very large and ver
   for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<float, 2>()) {
     for (const int exponent : {-100, -40, 40, 120}) {
       CAPTURE(exponent);
-      EmulatedCase c;
-      c.problem.in_channels = 40;
-      c.problem.out_channels = 70;
-      c.problem.in_length = c.problem.out_length = 256;
-      c.problem.kernel_size = 3;
-      c.problem.pad_left = c.problem.pad_right = 1;
+      EmulatedCase c = three_taps(1, 40, 256);
       c.exponent = exponent;
       Random random(800);
       const double error = Emulation<float>(c, random).run(
@@ -152,13 +159,7 @@ TEST_CASE("the Hopper GEMM of turned and arranged operands on very large and ver
 
 // The first sample is scaled by some of its values, and again by all of them; the second is not.
 TEST_CASE("the Hopper GEMM of arranged units on a value much larger than the others") {
-  EmulatedCase c;
-  c.problem.batch = 2;
-  c.problem.in_channels = 40;
-  c.problem.out_channels = 70;
-  c.problem.in_length = c.problem.out_length = 256;
-  c.problem.kernel_size = 3;
-  c.problem.pad_left = c.problem.pad_right = 1;
+  EmulatedCase c = three_taps(2, 40, 256);
   c.second_exponent = 16;
   Random random(900);
   const double error = Emulation<float>(c, random).run([](Emulation<float>& emulation) {
@@ -245,13 +246,7 @@ void check_split_tiles(Precision precision, double most_error) {
   for (const cuda::TurnKernel& kernel : cuda::turn_kernels_sm90<T, kParts>()) {
     if (kernel.tile.source != cuda::TurnSource::kUnits) continue;
     for (const int splits : {2, 3, 4}) {
-      EmulatedCase c;
-      c.problem.batch = 2;
-      c.problem.in_channels = 200;
-      c.problem.out_channels = 70;
-      c.problem.in_length = c.problem.out_length = 100;
-      c.problem.kernel_size = 3;
-      c.problem.pad_left = c.problem.pad_right = 1;
+      EmulatedCase c = three_taps(2, 200, 100);
       c.problem.precision = precision;
       c.problem.dtype = storage_dtype(precision);
       c.y_shift = splits;

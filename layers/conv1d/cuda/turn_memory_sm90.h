@@ -79,8 +79,8 @@ __device__ __forceinline__ bool is_split(const TurnGemm& p) {
   return !Tile::kTurns && p.splits > 1;
 }
 
-/// What a block computes: whole tiles, or of tiles that are split the stages that are its rank's in
-/// a cluster, of one tile.
+/// What a block computes: whole tiles, or, where they are split, its rank's share of the stages of
+/// the one tile that its cluster has.
 template <typename Tile>
 struct TurnShare {
   int rank = 0;

@@ -176,18 +176,7 @@ void block_barrier() {
 }
 
 void cluster_barrier() {
-  Rendezvous& barrier = cluster.barrier;
-  const int64_t mine = barrier.passed;
-  ++barrier.arrived;
-  while (barrier.passed == mine) {
-    if (barrier.arrived == cluster.living) {  // others may still end
-      barrier.arrived = 0;
-      ++barrier.passed;
-      made_progress();
-    } else {
-      yield();
-    }
-  }
+  cluster.barrier.wait(static_cast<int>(cluster.blocks.size() * cluster.block->fibers.size()));
 }
 
 void named_barrier(int id, int threads) { cluster.block->named[id].wait(threads); }

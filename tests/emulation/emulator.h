@@ -47,7 +47,6 @@ void made_progress();
 [[noreturn]] void fail(const char* what);
 
 void block_barrier();
-/// Waits for all threads of the cluster that are not done.
 void cluster_barrier();
 void named_barrier(int id, int threads);
 void warp_barrier();

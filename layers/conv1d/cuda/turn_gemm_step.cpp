@@ -40,11 +40,15 @@ TurnChoice choose_turn_gemm(const Conv1dProblem& p, TurnSource source,
     for (int splits = 1; splits <= kMostTurnSplits; ++splits) {
       TurnPlan plan = plan_turn_gemm(p, kernel.tile, kernel.shared_bytes, false, splits);
       if (!plan.valid) break;
+      bool has_room = false;
       for (const bool join : {false, true}) {
         if (join && !plan.can_join(p)) continue;
         plan.lay_tiles(p, join);
-        if (plan.has_clusters(kMultiprocessors)) consider(kernel, plan);
+        if (!plan.has_clusters(kMultiprocessors)) continue;
+        has_room = true;
+        consider(kernel, plan);
       }
+      if (!has_room) break;  // nor for larger clusters
     }
   }
   return best;

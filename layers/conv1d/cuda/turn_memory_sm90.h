@@ -34,7 +34,7 @@ struct TurnTile {
   static constexpr int kColumns = kTileColumns * kRowGroups / 2;
   static constexpr int kPartColumns = kColumns % 128 == 0 ? 128 : kColumns;
   static constexpr int kParts = kColumns / kPartColumns;
-  static constexpr int kSumBytes = kRows * kTileColumns * static_cast<int>(sizeof(float));
+  static constexpr int kSumBytes = turn_sum_bytes(kRows, kTileColumns);
   // Results of one phase in shared memory, of a row and of half a tile's.
   static constexpr int kStagedPitch = turn_staged_pitch(kTileColumns, sizeof(T), 1);
   static constexpr int kHalfBytes = turn_half_bytes(kTileColumns, sizeof(T));

@@ -64,6 +64,11 @@ constexpr int turn_half_bytes(int columns, int size) {
   return kTurnHalfRows * turn_staged_pitch(columns, size, 1);
 }
 
+/// Of a tile's sums, in f32.
+constexpr int turn_sum_bytes(int rows, int columns) {
+  return rows * columns * static_cast<int>(sizeof(float));
+}
+
 enum class TurnSource { kRows, kUnits };
 
 /// What a compiled kernel is made for.
@@ -145,8 +150,8 @@ struct TurnPlan {
   /// Boxes of the copy engine begin at multiples of 1024.
   int64_t slot_bytes() const { return round_up(window_bytes(), 1024); }
   int64_t staging_bytes() const { return rows / kTurnHalfRows * turn_half_bytes(columns, size); }
-  /// What the first block of a cluster gets from the others: sums in f32.
-  int64_t split_sum_bytes() const { return int64_t{4} * rows * columns * (splits - 1); }
+  /// What the first block of a cluster gets from the others.
+  int64_t split_sum_bytes() const { return int64_t{splits - 1} * turn_sum_bytes(rows, columns); }
   int64_t shared_bytes() const {
     return staging_bytes() + ring * slot_bytes() + weight_ring * weight_slot_bytes +
            split_sum_bytes();
